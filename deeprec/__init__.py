@@ -1,0 +1,4 @@
+"""Nightly batch scoring for collaborative filtering.
+
+The data's way: files -> ratings -> vectors -> model -> ONNX -> scores -> SQL.
+"""

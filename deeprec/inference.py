@@ -1,0 +1,97 @@
+"""Running an exported graph with onnxruntime; knows nothing of torch.
+
+Shape legend: B users in a batch, M movies of the bundle's vocabulary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from scipy import sparse
+
+from deeprec.config import Device
+from deeprec.errors import BundleError, DeviceError
+from deeprec.ratings import Floats
+
+RATINGS = "ratings"
+RATED = "rated"
+PREDICTED = "predicted_ratings"
+UNCLIPPED = "unclipped_ratings"
+
+_NVIDIA_DEVICE = Path("/dev/nvidiactl")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a graph says of B users: ratings on the scale, and before the clip to it."""
+
+    predicted_BM: Floats
+    unclipped_BM: Floats
+
+
+class Graph:
+    """An onnxruntime session over one exported autoencoder."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._inputs = [node.name for node in session.get_inputs()]
+        self.num_movies = int(session.get_inputs()[0].shape[1])
+        self.device = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
+
+    def predict(self, values_BM: sparse.csr_array[np.float32]) -> Scores:
+        """Scores of every movie for each user of the batch."""
+        dense = {RATINGS: values_BM.toarray()}
+        if RATED in self._inputs:
+            structure_BM = sparse.csr_array(
+                (np.ones_like(values_BM.data), values_BM.indices, values_BM.indptr),
+                shape=values_BM.shape,
+            )
+            dense[RATED] = structure_BM.toarray()
+        predicted_BM, unclipped_BM = self._session.run([PREDICTED, UNCLIPPED], dense)
+        return Scores(predicted_BM, unclipped_BM)
+
+    def predict_batches(
+        self, values_UM: sparse.csr_array[np.float32], batch_size: int
+    ) -> Iterator[tuple[slice, Scores]]:
+        """The scores of many users, a batch of rows at a time."""
+        for start in range(0, values_UM.shape[0], batch_size):
+            rows = slice(start, min(start + batch_size, values_UM.shape[0]))
+            yield rows, self.predict(values_UM[rows])
+
+
+def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Graph:
+    """A session on the device asked for; `auto` takes a GPU where one works.
+
+    Args:
+        path: the exported graph.
+        device: `cuda` insists.
+        num_threads: of one operator; 0 takes all cores.
+
+    Raises:
+        DeviceError: `cuda` was asked for and cannot be used.
+        BundleError: the graph cannot be loaded.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.log_severity_level = 4  # our own errors say it in one sentence
+    try:
+        graph = Graph(ort.InferenceSession(path, options, providers=_providers(device)))
+    except Exception as error:
+        raise BundleError(f"{path}: onnxruntime cannot load this graph: {error}") from error
+    if device == "cuda" and graph.device != "cuda":
+        raise DeviceError(
+            "device = cuda was asked for, but onnxruntime finds no usable NVIDIA GPU here; "
+            "use device = auto or cpu, or install the NVIDIA driver"
+        )
+    return graph
+
+
+def _providers(device: Device) -> list[str]:
+    """CUDA first where it may work: naming it on a machine without a GPU prints errors."""
+    wanted = device == "cuda" or (device == "auto" and _NVIDIA_DEVICE.exists())
+    if wanted and "CUDAExecutionProvider" in ort.get_available_providers():
+        ort.preload_dlls()  # the CUDA libraries that a CUDA torch brought along
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return ["CPUExecutionProvider"]

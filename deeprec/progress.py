@@ -1,0 +1,15 @@
+"""How a stage tells whoever runs it how far it has come."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called by a stage whenever it has done a measurable part of its work."""
+
+    def __call__(self, what: str, done: int, total: int | None, unit: str) -> None:
+        """Report that `done` of `total` units are done; `total` is None while unknown."""
+
+
+def silent(what: str, done: int, total: int | None, unit: str) -> None:
+    """Report to nobody."""
+    del what, done, total, unit

@@ -1,0 +1,114 @@
+"""The contract for ratings in memory: the scale they stand on, and users x movies as CSR.
+
+Shape legend: U users, M movies, R ratings.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """The values a rating may take: `minimum` to `maximum`, in steps when `step` is known."""
+
+    minimum: float
+    maximum: float
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.minimum < self.maximum:
+            raise ValueError(f"a rating scale needs minimum < maximum, got {self}")
+
+    def __str__(self) -> str:
+        steps = f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.minimum:g} to {self.maximum:g}{steps}"
+
+    def admits(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Which ratings stand on the scale; a value that is not finite never does."""
+        with np.errstate(invalid="ignore"):
+            inside = (ratings >= self.minimum) & (ratings <= self.maximum)
+            if self.step:
+                steps = (ratings - self.minimum) / self.step
+                inside &= np.abs(steps - np.round(steps)) < 1e-3  # float32 halves are exact
+        return np.asarray(inside)
+
+
+@dataclass(frozen=True)
+class RatingMatrix:
+    """Ratings as users x movies. Rated is the structure of `values_UM`, never `rating != 0`.
+
+    `user_ids_U` and `movie_ids_M` are the source's ids, ascending; columns of `values_UM` are
+    sorted within a row and hold no pair twice.
+    """
+
+    user_ids_U: Ids
+    movie_ids_M: Ids
+    values_UM: sparse.csr_array[np.float32]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.user_ids_U), len(self.movie_ids_M))
+        assert self.values_UM.shape == expected, (self.values_UM.shape, expected)
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.user_ids_U)
+
+    @property
+    def num_movies(self) -> int:
+        """M."""
+        return len(self.movie_ids_M)
+
+    @property
+    def num_ratings(self) -> int:
+        """R, the stored entries."""
+        return int(self.values_UM.nnz)
+
+    def restrict_movies(self, movie_ids_V: Ids) -> "RatingMatrix":
+        """The same users over another ascending list of movies; ratings of others are left out."""
+        place_V = np.searchsorted(movie_ids_V, self.movie_ids_M)
+        place_V = np.minimum(place_V, max(len(movie_ids_V) - 1, 0))
+        known_M = (
+            movie_ids_V[place_V] == self.movie_ids_M
+            if len(movie_ids_V)
+            else np.zeros(self.num_movies, dtype=bool)
+        )
+        return RatingMatrix(
+            self.user_ids_U,
+            movie_ids_V,
+            _select(self.values_UM, known_M[self.values_UM.indices], place_V, len(movie_ids_V)),
+        )
+
+    def select_ratings(self, keep_R: npt.NDArray[np.bool_]) -> "RatingMatrix":
+        """The same users and movies with only the marked entries stored."""
+        place_M = np.arange(self.num_movies)
+        kept = _select(self.values_UM, keep_R, place_M, self.num_movies)
+        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept)
+
+    def select_users(self, keep_U: npt.NDArray[np.bool_]) -> "RatingMatrix":
+        """The marked users, all movies."""
+        return RatingMatrix(self.user_ids_U[keep_U], self.movie_ids_M, self.values_UM[keep_U])
+
+
+def _select(
+    values_UM: sparse.csr_array[np.float32],
+    keep_R: npt.NDArray[np.bool_],
+    place_M: npt.NDArray[np.integer],
+    num_columns: int,
+) -> sparse.csr_array[np.float32]:
+    """Keep marked entries and move column j to `place_M[j]`, which must keep the columns' order."""
+    kept_before = np.concatenate([[0], np.cumsum(keep_R)])
+    return sparse.csr_array(
+        (
+            values_UM.data[keep_R],
+            place_M[values_UM.indices[keep_R]].astype(np.int32),
+            kept_before[values_UM.indptr],
+        ),
+        shape=(values_UM.shape[0], num_columns),
+    )

@@ -1,0 +1,192 @@
+"""The only module that speaks DuckDB: opens files, runs the statements under `sql/`, moves Arrow.
+
+What the statements mean belongs to the stages that name them.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from deeprec.config import WarehouseConfig
+from deeprec.errors import WarehouseError
+from deeprec.home import Home
+
+SCHEMA_VERSION = 1
+_RETRY_S = 0.2
+
+
+def sql_root() -> Path:
+    """The folder of statements: beside the package in a checkout, inside it once installed."""
+    package = Path(__file__).parent
+    installed = package / "sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+@cache
+def statement(name: str) -> str:
+    """The text of one statement; its name is its path under `sql/` without the ending."""
+    return (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Database:
+    """One open DuckDB file, spoken to in named statements."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def run(self, name: str, **parameters: object) -> None:
+        """Execute a statement for its effect."""
+        self._connection.execute(statement(name), parameters or None)
+
+    def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Every row of a small result."""
+        return self._connection.execute(statement(name), parameters or None).fetchall()
+
+    def row(self, name: str, **parameters: object) -> tuple[Any, ...]:
+        """The row of a result that has exactly one."""
+        (row,) = self.rows(name, **parameters)
+        return row
+
+    def table(self, name: str, **parameters: object) -> pa.Table:
+        """A whole result as Arrow."""
+        return self._connection.sql(statement(name), params=parameters or None).to_arrow_table()
+
+    def run_with(self, name: str, batch: pa.Table | pa.RecordBatch, **parameters: object) -> None:
+        """Execute a statement that reads the Arrow table `batch` under that name."""
+        self._connection.register("batch", batch)
+        try:
+            self.run(name, **parameters)
+        finally:
+            self._connection.unregister("batch")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block's statements, or none of them."""
+        self._connection.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file."""
+        self._connection.execute("checkpoint")
+
+
+@contextmanager
+def open_database(
+    path: Path,
+    config: WarehouseConfig | None = None,
+    *,
+    read_only: bool = False,
+    storage_version: str | None = None,
+) -> Iterator[Database]:
+    """A DuckDB file, created when absent; waits while another process holds it.
+
+    Args:
+        path: the file.
+        config: threads, memory and how long to wait.
+        read_only: many processes may read at once, none while one writes.
+        storage_version: the oldest DuckDB release that can open what is written.
+
+    Raises:
+        WarehouseError: absent and `read_only`, not a DuckDB file, or held for too long.
+    """
+    config = config or WarehouseConfig()
+    if read_only and not path.exists():
+        raise WarehouseError(f"{path}: no such file; an earlier step of the pipeline makes it")
+    connection = _connect(config)
+    try:
+        _attach(connection, path, config, read_only=read_only, storage_version=storage_version)
+        yield Database(connection)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterator[Database]:
+    """The home's warehouse with its schema in place; one process at a time.
+
+    Raises:
+        WarehouseError: held by another process, or written by another version of deeprec.
+    """
+    config = config or WarehouseConfig()
+    with (
+        home.lock("warehouse", config.lock_timeout_s),
+        open_database(home.warehouse, config) as warehouse,
+    ):
+        _ensure_schema(warehouse, home.warehouse)
+        yield warehouse
+
+
+def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,  # from the network, at first use, slow to fail
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    if config.threads:
+        settings["threads"] = config.threads
+    if config.memory_limit:
+        settings["memory_limit"] = config.memory_limit
+    connection = duckdb.connect(config=settings)
+    connection.execute("set enable_progress_bar = false")
+    return connection
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    config: WarehouseConfig,
+    *,
+    read_only: bool,
+    storage_version: str | None,
+) -> None:
+    """Make `path` the connection's database, retrying while another process holds it."""
+    options = ["read_only" if read_only else "read_write"]
+    if storage_version:
+        options.append(f"storage_version {_quoted(storage_version)}")
+    attach = f"attach {_quoted(str(path))} as warehouse ({', '.join(options)})"
+    deadline = time.monotonic() + config.lock_timeout_s
+    while True:
+        try:
+            connection.execute(attach)
+            break
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WarehouseError(f"{path}: cannot be opened: {error}") from error
+            if time.monotonic() >= deadline:
+                raise WarehouseError(
+                    f"{path}: held by another process for {config.lock_timeout_s:.0f} s; "
+                    f"close it there, then run this again ({error})"
+                ) from error
+            time.sleep(_RETRY_S)
+        except duckdb.Error as error:
+            raise WarehouseError(f"{path}: not a DuckDB file this can read: {error}") from error
+    connection.execute("use warehouse")
+
+
+def _quoted(text: str) -> str:
+    """A SQL string literal; ATTACH takes no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _ensure_schema(warehouse: Database, path: Path) -> None:
+    """Create what is missing; refuse a file laid out by another version."""
+    for file in sorted((sql_root() / "schema").glob("*.sql")):
+        warehouse.run(f"schema/{file.stem}")
+    warehouse.run("schema/00_warehouse_info")
+    (version,) = warehouse.row("checks/schema_version", current=SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise WarehouseError(
+            f"{path}: laid out by schema version {version}, this deeprec writes {SCHEMA_VERSION}; "
+            f"use the deeprec that wrote it, or ingest into a new home"
+        )

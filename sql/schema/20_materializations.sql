@@ -1,0 +1,6 @@
+-- One row a derived relation: the ratings it was built from.
+create table if not exists materializations (
+    relation varchar not null,
+    data_digest varchar not null,
+    built_at timestamp not null
+);

@@ -1,0 +1,13 @@
+-- One row a bundle trained here.
+create table if not exists models (
+    bundle_id varchar not null,
+    name varchar not null,
+    split_id varchar not null,
+    data_digest varchar not null,
+    seed bigint not null,
+    device varchar not null,
+    best_epoch integer not null,
+    dev_rmse double,
+    largest_difference double not null,
+    trained_at timestamp not null
+);

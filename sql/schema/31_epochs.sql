@@ -1,0 +1,9 @@
+-- One row a bundle and epoch.
+create table if not exists epochs (
+    bundle_id varchar not null,
+    epoch integer not null,
+    train_rmse double not null,
+    dev_rmse double,
+    learning_rate double not null,
+    seconds double not null
+);

@@ -1,0 +1,13 @@
+-- One row a scoring run, whether or not it came to be published.
+create table if not exists scoring_runs (
+    run_id varchar not null,
+    bundle_id varchar not null,
+    data_digest varchar not null,
+    status varchar not null check (status in ('running', 'published', 'failed')),
+    started_at timestamp not null,
+    finished_at timestamp,
+    num_users bigint not null,
+    num_movies bigint not null,
+    num_predictions bigint not null,
+    num_recommendations bigint not null
+);
