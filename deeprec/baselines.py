@@ -60,11 +60,12 @@ def _rows(values_UM: sparse.csr_array[np.float32]) -> np.ndarray[tuple[int], np.
 
 
 def _damped_means(
-    residual_R: Floats, group_R: np.ndarray[tuple[int], np.dtype[np.integer]], n: int, damping: float
+    residual_R: Floats,
+    group_R: np.ndarray[tuple[int], np.dtype[np.integer]],
+    n: int,
+    damping: float,
 ) -> Floats:
     """Sum of a group's residuals over its count plus the damping; 0 for an empty group."""
     total_G = np.bincount(group_R, weights=residual_R, minlength=n)
     weight_G = np.bincount(group_R, minlength=n) + damping
-    return np.divide(
-        total_G, weight_G, out=np.zeros(n), where=weight_G > 0
-    ).astype(np.float32)
+    return np.divide(total_G, weight_G, out=np.zeros(n), where=weight_G > 0).astype(np.float32)

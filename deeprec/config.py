@@ -16,7 +16,9 @@ Activation = Literal[
     "selu", "elu", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "swish", "identity"
 ]
 Device = Literal["auto", "cpu", "cuda"]
-Format = Literal["auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"]
+Format = Literal[
+    "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
+]
 
 
 class _Section(BaseModel):

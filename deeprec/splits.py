@@ -98,6 +98,4 @@ class FileSplit(_Split):
     dev_fraction: Fraction = Field(0.05, description="share of the training file drawn for dev")
 
 
-Split = Annotated[
-    RandomSplit | TimeSplit | LastKSplit | FileSplit, Field(discriminator="kind")
-]
+Split = Annotated[RandomSplit | TimeSplit | LastKSplit | FileSplit, Field(discriminator="kind")]
