@@ -6,6 +6,7 @@ Shape legend: U users, M movies, R ratings.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from deeprec.ratings import Floats
@@ -54,14 +55,14 @@ def fit_biases(
     return Biases(mean, movie_bias_M, user_damping)
 
 
-def _rows(values_UM: sparse.csr_array[np.float32]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _rows(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.int64]:
     """The row of each stored entry."""
     return np.repeat(np.arange(values_UM.shape[0], dtype=np.int64), np.diff(values_UM.indptr))
 
 
 def _damped_means(
     residual_R: Floats,
-    group_R: np.ndarray[tuple[int], np.dtype[np.integer]],
+    group_R: npt.NDArray[np.integer],
     n: int,
     damping: float,
 ) -> Floats:

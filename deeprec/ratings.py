@@ -12,6 +12,8 @@ from scipy import sparse
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+_STEP_TOLERANCE = 1e-3  # of a step; float32 holds 4.1 no closer
+
 
 @dataclass(frozen=True)
 class RatingScale:
@@ -35,7 +37,7 @@ class RatingScale:
             inside = (ratings >= self.minimum) & (ratings <= self.maximum)
             if self.step:
                 steps = (ratings - self.minimum) / self.step
-                inside &= np.abs(steps - np.round(steps)) < 1e-3  # float32 halves are exact
+                inside &= np.abs(steps - np.round(steps)) < _STEP_TOLERANCE
         return np.asarray(inside)
 
 
