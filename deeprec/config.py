@@ -132,6 +132,7 @@ class EvaluateConfig(_Section):
     """Which held-out ratings a bundle is measured on."""
 
     part: Literal["dev", "test"] = "test"
+    bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     device: Device = "auto"
 
@@ -227,6 +228,6 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from _keys(field.annotation, f"{prefix}{name}.")
 
 
-def as_toml_values(config: Config) -> Mapping[str, Any]:
-    """The configuration as plain values that JSON and TOML can hold."""
+def as_plain_values(config: Config) -> Mapping[str, Any]:
+    """The configuration as plain values that JSON can hold, complete enough to load again."""
     return config.model_dump(mode="json", exclude_none=True)

@@ -61,18 +61,26 @@ class Home:
 
     @contextmanager
     def lock(self, name: str, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-        """Hold one of the home's locks; the operating system frees it when a process dies.
-
-        Raises:
-            WarehouseError: another process still holds it after `timeout_s` seconds.
-        """
+        """Hold one of the home's locks; see `hold_lock`."""
         self.path.mkdir(parents=True, exist_ok=True)
-        file = self.path / f".{name}.lock"
-        try:
-            with filelock.FileLock(file, timeout=timeout_s):
-                yield
-        except filelock.Timeout as error:
-            raise WarehouseError(
-                f"{self.path}: another deeprec process has held the {name} lock for "
-                f"{timeout_s:.0f} s; wait for it to end, then run this again"
-            ) from error
+        with hold_lock(self.path / f".{name}.lock", timeout_s):
+            yield
+
+
+@contextmanager
+def hold_lock(file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold a lock file, one holder among all threads and processes.
+
+    The operating system frees it when a process dies, however it dies.
+
+    Raises:
+        WarehouseError: another still holds it after `timeout_s` seconds.
+    """
+    try:
+        with filelock.FileLock(file, timeout=timeout_s):
+            yield
+    except filelock.Timeout as error:
+        raise WarehouseError(
+            f"{file}: held by another deeprec process for {timeout_s:.0f} s; "
+            "wait for it to end, then run this again"
+        ) from error

@@ -93,6 +93,10 @@ class RatingMatrix:
         kept = _select(self.values_UM, keep_R, place_M, self.num_movies)
         return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept)
 
+    def select_rows(self, rows: slice) -> "RatingMatrix":
+        """A run of users, all movies."""
+        return RatingMatrix(self.user_ids_U[rows], self.movie_ids_M, self.values_UM[rows])
+
     def select_users(self, keep_U: npt.NDArray[np.bool_]) -> "RatingMatrix":
         """The marked users, all movies."""
         return RatingMatrix(self.user_ids_U[keep_U], self.movie_ids_M, self.values_UM[keep_U])

@@ -3,5 +3,7 @@ create table if not exists splits (
     split_id varchar not null,
     definition varchar not null,
     data_digest varchar not null,
+    first_train_day date,
+    last_train_day date,
     built_at timestamp not null
 );

@@ -1,6 +1,7 @@
 -- One row a bundle trained here.
 create table if not exists models (
     bundle_id varchar not null,
+    fingerprint varchar not null,
     name varchar not null,
     split_id varchar not null,
     data_digest varchar not null,

@@ -9,5 +9,7 @@ create table if not exists scoring_runs (
     num_users bigint not null,
     num_movies bigint not null,
     num_predictions bigint not null,
-    num_recommendations bigint not null
+    num_recommendations bigint not null,
+    num_bias_users bigint not null,
+    num_bias_movies bigint not null
 );

@@ -1,0 +1,50 @@
+# Two commands do everything on a machine with Python 3.11+ and make: `make demo`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed-all ## made-up ratings in, predicted ratings for every user in SQL out
+	$(BIN)/python -m flows.demo --home demo
+
+test: $(VENV)/.installed-test ## all tests, against real parts, in under ten minutes on two cores
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-lint ## types, style, import contracts, SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 0 sql
+
+format: $(VENV)/.installed-lint ## put Python and SQL into our form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix sql
+
+clean: ## remove the environment and the demo
+	rm -rf $(VENV) demo
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deeprec needs Python 3.11 or later; try: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-all: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing deeprec and what it needs into $(VENV) (some minutes, once)"
+	$(INSTALL) -e '.[all]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-all
+	$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed-test
+	$(INSTALL) -e '.[test,lint]'
+	@touch $@

@@ -1,0 +1,224 @@
+"""A trained model as a folder that someone can copy to another machine and score from.
+
+    model.onnx       the graph: vectors in, predicted ratings out
+    movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
+    manifest.json    what it was made from and how good it is, and the digest of each file
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deeprec.baselines import Biases
+from deeprec.config import Device
+from deeprec.errors import BundleError
+from deeprec.inference import Graph, open_graph
+from deeprec.ratings import Floats, Ids, RatingScale
+
+FORMAT_VERSION = 1
+GRAPH = "model.onnx"
+_MOVIES = "movies.parquet"
+_MANIFEST = "manifest.json"
+_PACKAGES = ("deeprec", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "scipy", "duckdb")
+
+
+class Manifest(BaseModel):
+    """Where a bundle comes from, how it was made, how good it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    bundle_id: str
+    name: str
+    trained_at: datetime
+    config: dict[str, Any]
+    data_digest: str
+    split_id: str
+    first_train_day: date | None
+    last_train_day: date | None
+    num_train_ratings: int
+    num_train_users: int
+    scale: RatingScale
+    global_mean: float
+    user_damping: float
+    seed: int
+    device: str
+    num_epochs: int
+    best_epoch: int
+    opset: int
+    largest_difference: float
+    tolerance: float
+    metrics: dict[str, float]
+    versions: dict[str, str]
+    vocabulary_digest: str
+    digests: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The movies a model knows, in the order of its inputs and outputs."""
+
+    movie_ids_M: Ids
+    titles: list[str | None]
+    bias_M: Floats
+    num_ratings_M: Ids
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the ids in order, as 64-bit little-endian integers."""
+        return hashlib.sha256(self.movie_ids_M.astype("<i8").tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been opened and found whole."""
+
+    path: Path
+    manifest: Manifest
+    vocabulary: Vocabulary
+
+    @property
+    def biases(self) -> Biases:
+        """The floor beside the model, and its stand-in for what it does not know."""
+        manifest = self.manifest
+        return Biases(manifest.global_mean, self.vocabulary.bias_M, manifest.user_damping)
+
+    def graph(self, device: Device = "auto", num_threads: int = 0) -> Graph:
+        """The model, ready to run; BundleError when it is of another width than the vocabulary."""
+        graph = open_graph(self.path / GRAPH, device, num_threads)
+        if graph.num_movies != len(self.vocabulary.movie_ids_M):
+            raise BundleError(
+                f"{self.path}: the graph takes {graph.num_movies} movies, the vocabulary has "
+                f"{len(self.vocabulary.movie_ids_M)}; the bundle was put together wrongly"
+            )
+        return graph
+
+
+@contextmanager
+def new_bundle(models: Path, bundle_id: str) -> Iterator[Path]:
+    """A folder to fill, which appears under `models` whole, or not at all."""
+    building = models / f".{bundle_id}.building"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        yield building
+        _sync(building)
+        os.replace(building, models / bundle_id)
+        _sync_folder(models)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Put the vocabulary into a bundle that is being filled."""
+    table = pa.table(
+        {
+            "movie_id": vocabulary.movie_ids_M,
+            "title": pa.array(vocabulary.titles, pa.string()),
+            "bias": vocabulary.bias_M,
+            "num_ratings": vocabulary.num_ratings_M,
+        }
+    )
+    pq.write_table(table, folder / _MOVIES)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest into a bundle that is being filled, last: it holds the files' digests."""
+    digests = {name: _file_digest(folder / name) for name in (GRAPH, _MOVIES)}
+    sealed = manifest.model_copy(update={"digests": digests})
+    (folder / _MANIFEST).write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def open_bundle(path: Path) -> Bundle:
+    """The bundle in a folder.
+
+    Raises:
+        BundleError: it is incomplete, of another format, or a file is not what was sealed.
+    """
+    manifest = _read_manifest(path / _MANIFEST)
+    for name, digest in manifest.digests.items():
+        if not (path / name).is_file():
+            raise BundleError(f"{path}: {name} is missing; copy the bundle again")
+        if _file_digest(path / name) != digest:
+            raise BundleError(
+                f"{path / name}: not the file that was sealed with this bundle; copy it again"
+            )
+    vocabulary = _read_vocabulary(path / _MOVIES)
+    if vocabulary.digest != manifest.vocabulary_digest:
+        raise BundleError(f"{path}: the movies are not those that the model was trained on")
+    return Bundle(path, manifest, vocabulary)
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions that decide what a model comes out as."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = values.get("format_version")
+        if found != FORMAT_VERSION:
+            raise BundleError(
+                f"{path}: bundle format {found}, this deeprec reads {FORMAT_VERSION}; "
+                "score it with the deeprec that made it, or train again"
+            )
+        manifest = Manifest.model_validate(values)
+    except FileNotFoundError as error:
+        raise BundleError(f"{path.parent}: not a bundle: it has no {path.name}") from error
+    except (OSError, ValueError, AttributeError, ValidationError) as error:
+        raise BundleError(f"{path}: not a bundle's manifest: {error}") from error
+    if set(manifest.digests) != {GRAPH, _MOVIES}:
+        raise BundleError(f"{path}: seals {sorted(manifest.digests)}, not {[GRAPH, _MOVIES]}")
+    return manifest
+
+
+def _read_vocabulary(path: Path) -> Vocabulary:
+    table = pq.read_table(path)
+    return Vocabulary(
+        movie_ids_M=np.asarray(table["movie_id"].to_numpy(), dtype=np.int64),
+        titles=table["title"].to_pylist(),
+        bias_M=np.asarray(table["bias"].to_numpy(), dtype=np.float32),
+        num_ratings_M=np.asarray(table["num_ratings"].to_numpy(), dtype=np.int64),
+    )
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's files on disk before its name says that they are there."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

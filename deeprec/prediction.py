@@ -1,0 +1,95 @@
+"""A predicted rating for any user and every movie: the graph where it knows both, else biases.
+
+Shape legend: B users in a batch, N movies of the warehouse, M movies of the bundle's vocabulary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprec.bundles import Bundle
+from deeprec.errors import BundleError
+from deeprec.inference import Graph, Scores
+from deeprec.ratings import Floats, Ids, RatingMatrix
+
+_TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catalogues do not
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A bundle's graph and biases laid over the movies of a warehouse."""
+
+    bundle: Bundle
+    graph: Graph
+    movie_ids_N: Ids
+
+    @property
+    def known_N(self) -> npt.NDArray[np.bool_]:
+        """Which movies the model was trained on."""
+        return np.isin(self.movie_ids_N, self.bundle.vocabulary.movie_ids_M)
+
+    def batches(self, users: RatingMatrix, batch_size: int) -> Iterator[tuple[slice, Scores]]:
+        """Scores of every movie of the warehouse for all users, a batch of rows at a time.
+
+        A user none of whose ratings the model knows gets mean + movie bias; a movie it does not
+        know gets mean + user bias.
+        """
+        known_N = self.known_N
+        inputs = users.restrict_movies(self.bundle.vocabulary.movie_ids_M).values_UM
+        user_bias_U = self.bundle.biases.user_bias_U(inputs)
+        is_empty_U = np.diff(inputs.indptr) == 0
+        for rows, scores in self.graph.predict_batches(inputs, batch_size):
+            unclipped_BN = self._widen(scores.unclipped_BM, known_N, user_bias_U[rows])
+            unclipped_BN[is_empty_U[rows]] = self._movie_means_N(known_N)
+            scale = self.bundle.manifest.scale
+            predicted_BN = np.clip(unclipped_BN, scale.minimum, scale.maximum)
+            yield rows, Scores(predicted_BN, unclipped_BN)
+
+    def _widen(
+        self, known_BM: Floats, known_N: npt.NDArray[np.bool_], user_bias_B: Floats
+    ) -> Floats:
+        """Model predictions over all N movies, bias predictions where it has none."""
+        if known_N.all():
+            return known_BM
+        mean = np.float32(self.bundle.manifest.global_mean)
+        wide_BN = np.repeat((mean + user_bias_B)[:, None], len(known_N), axis=1)
+        wide_BN[:, known_N] = known_BM
+        return wide_BN
+
+    def _movie_means_N(self, known_N: npt.NDArray[np.bool_]) -> Floats:
+        """What a user of whom nothing is known gets: mean + movie bias."""
+        mean_N = np.full(len(known_N), self.bundle.manifest.global_mean, dtype=np.float32)
+        mean_N[known_N] += self.bundle.vocabulary.bias_M
+        return mean_N
+
+
+def check_vocabulary(bundle: Bundle, movie_ids_N: Ids, titles_N: list[str | None]) -> None:
+    """Refuse a bundle that was trained on other movies than the warehouse's.
+
+    Raises:
+        BundleError: a movie of the vocabulary is not in the warehouse, or more than a tenth of
+            the titles that both know differ.
+    """
+    vocabulary = bundle.vocabulary
+    unknown_M = ~np.isin(vocabulary.movie_ids_M, movie_ids_N)
+    if unknown_M.any():
+        example = int(vocabulary.movie_ids_M[unknown_M][0])
+        raise BundleError(
+            f"{bundle.path}: {int(unknown_M.sum())} of the bundle's {len(unknown_M)} movies are "
+            f"not in this warehouse (movie {example}, for one); score with a bundle that was "
+            "trained on these ratings"
+        )
+    here = dict(zip(movie_ids_N.tolist(), titles_N, strict=True))
+    pairs = [
+        (title, here[movie_id])
+        for movie_id, title in zip(vocabulary.movie_ids_M.tolist(), vocabulary.titles, strict=True)
+        if title and here[movie_id]
+    ]
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    if len(differing) > _TITLES_MAY_DIFFER * len(pairs):
+        raise BundleError(
+            f"{bundle.path}: {len(differing)} of {len(pairs)} titles differ from this warehouse's "
+            f"(`{differing[0][0]}` is `{differing[0][1]}` here): the same numbers, other movies"
+        )

@@ -1,0 +1,209 @@
+"""A scoring run's folder: what is scored with what, frozen when the run begins.
+
+A run's folder under `home/runs` holds everything its shards need, so a shard can be scored by
+any process, again, or later:
+
+    plan.json        what is scored with what
+    movies.parquet   every movie of the warehouse, in the order of the vectors' indexes
+    vectors.parquet  every user's whole vector, one row group a shard
+    scores.duckdb    what will be published; its `scoring_shards` says which shards are in it
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.bundles import Bundle
+from deeprec.config import Config, ScoreConfig
+from deeprec.home import Home
+from deeprec.prediction import check_vocabulary
+from deeprec.ratings import RatingScale
+from deeprec.registry import choose_bundle
+from deeprec.vectors import current_digest
+from deeprec.warehouse import Database, open_database, open_warehouse
+
+MOVIES = "movies.parquet"
+VECTORS = "vectors.parquet"
+SCORES = "scores.duckdb"
+_PLAN = "plan.json"
+DECIMALS = 2  # of a published rating
+_INT32_MAX = 2**31 - 1
+_VECTOR_SCHEMA = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("movie_indexes", pa.list_(pa.int32())),
+        ("ratings", pa.list_(pa.float32())),
+    ]
+)
+
+
+class ScoringPlan(BaseModel):
+    """Everything that decides what a run computes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    run_dir: Path
+    fingerprint: str
+    started_at: datetime
+    bundle: Path
+    bundle_id: str
+    data_digest: str
+    num_users: int
+    num_movies: int
+    num_shards: int
+    users_per_shard: int
+    wide_ids: bool
+    config: ScoreConfig
+
+
+def prepare_run(home: Home, config: Config) -> ScoringPlan:
+    """A run ready to be scored: the unfinished one of the same inputs, else a new one.
+
+    Raises:
+        BundleError: there is no bundle, it is damaged, or it is of other movies.
+        WarehouseError: the vectors are missing or stale.
+    """
+    with open_warehouse(home, config.warehouse) as warehouse:
+        digest = current_digest(warehouse)
+        bundle = choose_bundle(home, warehouse, config.score.bundle)
+        movies = warehouse.table("vectors/movies")
+        check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
+        fingerprint = _fingerprint(bundle, digest, config.score)
+        _settle_ended_runs(home, warehouse, keep=fingerprint)
+        unfinished = _plans(home)
+        if unfinished:
+            plan = unfinished[0]
+        else:
+            plan = _new_plan(home, warehouse, config, bundle, fingerprint)
+            _fill_folder(warehouse, plan, movies, bundle.manifest.scale)
+        _record_start(warehouse, plan)
+    return plan
+
+
+def read_plan(run_dir: Path) -> ScoringPlan:
+    """The plan of a run's folder."""
+    return ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
+
+
+def _plans(home: Home) -> list[ScoringPlan]:
+    """The plans of all runs that have not been published, oldest first."""
+    folders = sorted(home.runs.glob("*")) if home.runs.is_dir() else []
+    return [read_plan(folder) for folder in folders if (folder / _PLAN).is_file()]
+
+
+def _settle_ended_runs(home: Home, warehouse: Database, keep: str) -> None:
+    """Clear away runs that nobody will go on with.
+
+    A folder without scores was published before its process could say so: the scores are moved,
+    never copied. Any other run is of inputs that are no longer the present ones.
+    """
+    for plan in _plans(home):
+        published = not (plan.run_dir / SCORES).exists()
+        if plan.fingerprint == keep and not published:
+            continue
+        settle_run(warehouse, plan, "published" if published else "failed")
+        shutil.rmtree(plan.run_dir)
+    for leftover in home.runs.glob("*") if home.runs.is_dir() else []:
+        if not (leftover / _PLAN).is_file():  # killed before the plan was written
+            shutil.rmtree(leftover)
+
+
+def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
+    """Enter how a run has ended: `published` or `failed`."""
+    warehouse.run(
+        "scores/settle_run",
+        run_id=plan.run_id,
+        status=status,
+        finished_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+
+
+def _new_plan(
+    home: Home, warehouse: Database, config: Config, bundle: Bundle, fingerprint: str
+) -> ScoringPlan:
+    num_users, num_movies, _, _ = warehouse.row("vectors/counts")
+    started_at = datetime.now(UTC)
+    run_id = f"{started_at:%Y%m%dT%H%M%S}-{fingerprint[:8]}"
+    users_per_shard = max(1, config.score.shard_cells // num_movies)
+    return ScoringPlan(
+        run_id=run_id,
+        run_dir=home.runs / run_id,
+        fingerprint=fingerprint,
+        started_at=started_at,
+        bundle=bundle.path,
+        bundle_id=bundle.manifest.bundle_id,
+        data_digest=current_digest(warehouse),
+        num_users=num_users,
+        num_movies=num_movies,
+        num_shards=-(-num_users // users_per_shard),
+        users_per_shard=users_per_shard,
+        wide_ids=warehouse.row("scores/largest_id")[0] > _INT32_MAX,
+        config=config.score,
+    )
+
+
+def _fingerprint(bundle: Bundle, digest: str, config: ScoreConfig) -> str:
+    """Equal for two runs that would publish the same rows."""
+    decides = config.model_dump(
+        mode="json", include={"top_n", "shard_cells", "storage_version", "batch_size", "device"}
+    )
+    text = json.dumps([bundle.manifest.model_dump(mode="json"), digest, decides], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fill_folder(
+    warehouse: Database, plan: ScoringPlan, movies: pa.Table, scale: RatingScale
+) -> None:
+    """Freeze the run's inputs and make the file its shards go into; the plan comes last."""
+    shutil.rmtree(plan.run_dir, ignore_errors=True)
+    plan.run_dir.mkdir(parents=True)
+    pq.write_table(movies, plan.run_dir / MOVIES)
+    with pq.ParquetWriter(plan.run_dir / VECTORS, _VECTOR_SCHEMA) as writer:
+        for first in range(0, plan.num_users, plan.users_per_shard):
+            vectors = warehouse.table(
+                "vectors/of_users", first_user=first, end_user=first + plan.users_per_shard
+            )
+            writer.write_table(vectors.cast(_VECTOR_SCHEMA), row_group_size=plan.users_per_shard)
+    with open_database(
+        plan.run_dir / SCORES, storage_version=plan.config.storage_version
+    ) as scores:
+        empty = prediction_schema(plan, scale).empty_table()
+        scores.run_with("scores/create_predicted_ratings", empty)
+        for table in ("recommendations", "users", "scoring_shards"):
+            scores.run(f"scores/create_{table}")
+    temporary = plan.run_dir / f".{_PLAN}"
+    temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
+    os.replace(temporary, plan.run_dir / _PLAN)
+
+
+def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:
+    """Columns of `predicted_ratings`: ids as narrow as they allow, ratings with two decimals."""
+    id_type = pa.int64() if plan.wide_ids else pa.int32()
+    largest = max(abs(scale.minimum), abs(scale.maximum))
+    rating_type = pa.decimal32(len(str(int(largest))) + DECIMALS, DECIMALS)
+    return pa.schema(
+        [("user_id", id_type), ("movie_id", id_type), ("predicted_rating", rating_type)]
+    )
+
+
+def _record_start(warehouse: Database, plan: ScoringPlan) -> None:
+    """Enter the run as running, once; any other that says it runs has died."""
+    warehouse.run("scores/fail_lost_runs", run_id=plan.run_id)
+    warehouse.run(
+        "scores/record_run",
+        run_id=plan.run_id,
+        bundle_id=plan.bundle_id,
+        data_digest=plan.data_digest,
+        started_at=plan.started_at.replace(tzinfo=None),
+        num_users=plan.num_users,
+        num_movies=plan.num_movies,
+    )

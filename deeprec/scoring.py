@@ -1,0 +1,228 @@
+"""Scoring all users: a run is prepared, scored a shard at a time, and published whole.
+
+Shape legend: S users of a shard, B users in a batch, N movies of the warehouse, T top.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.bundles import open_bundle
+from deeprec.config import Config
+from deeprec.home import Home, hold_lock
+from deeprec.prediction import Predictor
+from deeprec.progress import Progress, silent
+from deeprec.publishing import ScoreReport, publish_run
+from deeprec.ratings import Floats, RatingMatrix
+from deeprec.runs import (
+    DECIMALS,
+    MOVIES,
+    SCORES,
+    VECTORS,
+    ScoringPlan,
+    prediction_schema,
+    prepare_run,
+    read_plan,
+)
+from deeprec.vectors import rating_matrix
+from deeprec.warehouse import Database, open_database
+
+Hundredths = npt.NDArray[np.int32]
+Columns = npt.NDArray[np.int64]
+
+
+class ShardReport(BaseModel):
+    """What became of one shard."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shard: int
+    num_users: int
+    num_predictions: int
+    seconds: float
+    skipped: bool
+
+
+def score(home: Home, config: Config, progress: Progress = silent) -> ScoreReport:
+    """Predict every movie for every user and publish the result in one piece.
+
+    Each user's whole vector is fed to the graph: what the model was trained on and what came
+    since. A run that was interrupted goes on with the shards it had not finished.
+
+    Raises:
+        BundleError: there is no bundle, it is damaged, or it is of other movies.
+        WarehouseError: vectors are stale, or another run holds the home for too long.
+    """
+    with home.lock("score", config.warehouse.lock_timeout_s):
+        plan = prepare_run(home, config)
+        with ThreadPoolExecutor(plan.config.num_workers) as workers:
+            shards = range(plan.num_shards)
+            reports = workers.map(lambda shard: score_shard(plan.run_dir, shard), shards)
+            for done, _ in enumerate(reports, start=1):
+                progress("score", done, plan.num_shards, "shards")
+        return publish_run(home, plan.run_dir, config)
+
+
+def score_shard(run_dir: Path, shard: int) -> ShardReport:
+    """Score the users of one shard into the run's file; a shard that is in it is left alone.
+
+    Safe to run twice, beside other shards, and to be killed at any moment: a shard is in the
+    file whole or not at all.
+    """
+    started = time.monotonic()
+    plan = read_plan(run_dir)
+    users = _read_users(plan, shard)
+    with _open_scores(plan) as scores:
+        skipped = _is_done(scores, shard)
+    if not skipped:
+        hundredths_SN, top_ST = _score_users(plan, users)
+        with _open_scores(plan) as scores, scores.transaction():
+            if not _is_done(scores, shard):
+                _insert_predictions(scores, plan, users, hundredths_SN)
+                _insert_recommendations(scores, plan, users, hundredths_SN, top_ST)
+                _insert_users(scores, plan, users)
+                _insert_shard(scores, shard, users)
+    return ShardReport(
+        shard=shard,
+        num_users=users.num_users,
+        num_predictions=users.num_users * users.num_movies,
+        seconds=time.monotonic() - started,
+        skipped=skipped,
+    )
+
+
+@contextmanager
+def _open_scores(plan: ScoringPlan) -> Iterator[Database]:
+    """The run's file; one shard at a time speaks to it while others compute."""
+    with (
+        hold_lock(plan.run_dir / ".scores.lock"),
+        open_database(plan.run_dir / SCORES) as scores,
+    ):
+        yield scores
+
+
+@lru_cache(maxsize=1)
+def _predictor(run_dir: Path) -> Predictor:
+    """The run's graph over the warehouse's movies, opened once in each process."""
+    plan = read_plan(run_dir)
+    bundle = open_bundle(plan.bundle)
+    cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
+    movie_ids_N = pq.read_table(run_dir / MOVIES)["movie_id"].to_numpy()
+    return Predictor(bundle, bundle.graph(plan.config.device, cores_each), movie_ids_N)
+
+
+def _read_users(plan: ScoringPlan, shard: int) -> RatingMatrix:
+    """The whole vectors of a shard's users."""
+    with pq.ParquetFile(plan.run_dir / VECTORS) as file:
+        table = file.read_row_group(shard)
+    return rating_matrix(table, _predictor(plan.run_dir).movie_ids_N)
+
+
+def _score_users(plan: ScoringPlan, users: RatingMatrix) -> tuple[Hundredths, Columns]:
+    """Predicted ratings in hundredths, and the columns of each user's best unrated movies.
+
+    A user with fewer than T unrated movies has -1 behind the last.
+    """
+    hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
+    top_ST = np.full((users.num_users, plan.config.top_n), -1, dtype=np.int64)
+    batches = _predictor(plan.run_dir).batches(users, plan.config.batch_size)
+    for rows, scores in batches:
+        np.rint(scores.predicted_BM * 10**DECIMALS, out=hundredths_SN[rows], casting="unsafe")
+        best_BT = _best_unrated(scores.unclipped_BM, users.select_rows(rows), plan.config.top_n)
+        top_ST[rows, : best_BT.shape[1]] = best_BT
+    return hundredths_SN, top_ST
+
+
+def _best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
+    """Columns of the highest predictions before the clip, best first; -1 where none is left.
+
+    Ranking before the clip tells apart movies that the scale's end makes equal.
+    """
+    row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
+    candidates_BN = -unclipped_BN
+    candidates_BN[row_R, users.values_UM.indices] = np.inf
+    top = min(top_n, candidates_BN.shape[1])
+    best_BT = np.argpartition(candidates_BN, top - 1, axis=1)[:, :top]
+    value_BT = np.take_along_axis(candidates_BN, best_BT, axis=1)
+    order_BT = np.lexsort((best_BT, value_BT), axis=1)
+    best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
+    is_rated_BT = np.isinf(np.take_along_axis(value_BT, order_BT, axis=1))
+    return np.where(is_rated_BT, -1, best_BT)
+
+
+def _is_done(scores: Database, shard: int) -> bool:
+    return bool(scores.rows("scores/find_shard", shard=shard))
+
+
+def _insert_predictions(
+    scores: Database, plan: ScoringPlan, users: RatingMatrix, hundredths_SN: Hundredths
+) -> None:
+    """Every user and every movie, movie by movie within a user."""
+    schema = prediction_schema(plan, _predictor(plan.run_dir).bundle.manifest.scale)
+    id_type = np.int64 if plan.wide_ids else np.int32
+    columns = [
+        pa.array(np.repeat(users.user_ids_U.astype(id_type), users.num_movies)),
+        pa.array(np.tile(users.movie_ids_M.astype(id_type), users.num_users)),
+        _decimals(hundredths_SN.ravel(), schema.field("predicted_rating").type),
+    ]
+    batch = pa.Table.from_arrays(columns, schema=schema)
+    scores.run_with("scores/insert_predicted_ratings", batch)
+
+
+def _decimals(hundredths: Hundredths, decimal_type: pa.DataType) -> pa.Array:
+    """Fixed-point numbers over the same memory: a decimal32 is its digits as an integer."""
+    return pa.Array.from_buffers(decimal_type, len(hundredths), [None, pa.py_buffer(hundredths)])
+
+
+def _insert_recommendations(
+    scores: Database,
+    plan: ScoringPlan,
+    users: RatingMatrix,
+    hundredths_SN: Hundredths,
+    top_ST: Columns,
+) -> None:
+    row_K, place_K = np.nonzero(top_ST >= 0)
+    column_K = top_ST[row_K, place_K]
+    schema = prediction_schema(plan, _predictor(plan.run_dir).bundle.manifest.scale)
+    decimal_type = schema.field("predicted_rating").type
+    batch = pa.table(
+        {
+            "user_id": users.user_ids_U[row_K],
+            "rank": place_K + 1,
+            "movie_id": users.movie_ids_M[column_K],
+            "predicted_rating": _decimals(hundredths_SN[row_K, column_K], decimal_type),
+        }
+    )
+    scores.run_with("scores/insert_recommendations", batch)
+
+
+def _insert_users(scores: Database, plan: ScoringPlan, users: RatingMatrix) -> None:
+    vocabulary = _predictor(plan.run_dir).bundle.vocabulary
+    known = users.restrict_movies(vocabulary.movie_ids_M)
+    batch = pa.table(
+        {
+            "user_id": users.user_ids_U,
+            "num_ratings": np.diff(users.values_UM.indptr),
+            "is_known": np.diff(known.values_UM.indptr) > 0,
+        }
+    )
+    scores.run_with("scores/insert_users", batch)
+
+
+def _insert_shard(scores: Database, shard: int, users: RatingMatrix) -> None:
+    scores.run(
+        "scores/insert_shard",
+        shard=shard,
+        num_users=users.num_users,
+        num_predictions=users.num_users * users.num_movies,
+    )

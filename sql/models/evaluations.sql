@@ -1,0 +1,12 @@
+-- One row a predictor: the newest evaluation of a bundle on one part.
+select
+    predictor,
+    num_ratings,
+    num_cold,
+    rmse,
+    mae,
+    unclipped_rmse
+from evaluations
+where bundle_id = $bundle_id and part = $part::split_part
+qualify evaluated_at = max(evaluated_at) over ()
+order by rmse;

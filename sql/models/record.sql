@@ -1,0 +1,27 @@
+-- One new row: a bundle trained here.
+insert into models (
+    bundle_id,
+    fingerprint,
+    name,
+    split_id,
+    data_digest,
+    seed,
+    device,
+    best_epoch,
+    dev_rmse,
+    largest_difference,
+    trained_at
+)
+values (
+    $bundle_id,
+    $fingerprint,
+    $name,
+    $split_id,
+    $data_digest,
+    $seed,
+    $device,
+    $best_epoch,
+    $dev_rmse,
+    $largest_difference,
+    $trained_at
+);

@@ -1,0 +1,7 @@
+-- Makes `scoring_shards`, one row a shard whose predictions are in this file.
+create table if not exists scoring_shards (
+    shard integer not null,
+    num_users bigint not null,
+    num_predictions bigint not null,
+    scored_at timestamp not null default current_timestamp
+);

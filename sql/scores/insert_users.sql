@@ -1,0 +1,7 @@
+-- One new row a user of a shard.
+insert into users (user_id, num_ratings, predicted_by)
+select
+    user_id,
+    num_ratings,
+    if(is_known, 'model', 'bias') as predicted_by
+from batch;

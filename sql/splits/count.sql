@@ -1,0 +1,10 @@
+-- One new row a part that is not empty.
+insert into split_counts (split_id, part, num_ratings, num_users, num_movies)
+select
+    $split_id as split_id,
+    part,
+    count(*) as num_ratings,
+    count(distinct user_id) as num_users,
+    count(distinct movie_id) as num_movies
+from rating_parts
+group by part;

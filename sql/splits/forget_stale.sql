@@ -1,0 +1,3 @@
+-- Removes splits of other ratings than the present ones.
+delete from splits
+where data_digest != $data_digest;

@@ -1,0 +1,2 @@
+-- Empties `user_vectors`.
+delete from user_vectors;

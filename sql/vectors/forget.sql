@@ -1,0 +1,3 @@
+-- Forgets from which ratings `user_vectors` was built.
+delete from materializations
+where relation = 'user_vectors';

@@ -1,0 +1,12 @@
+-- One row a user in index order: his vector, and the part of each of its ratings.
+select
+    user_vectors.user_id,
+    user_vectors.movie_indexes,
+    user_vectors.ratings,
+    coalesce(split_vectors.parts, []) as parts
+from user_vectors
+left join split_vectors
+    on
+        user_vectors.user_index = split_vectors.user_index
+        and split_vectors.split_id = $split_id
+order by user_vectors.user_index;

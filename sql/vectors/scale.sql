@@ -1,0 +1,7 @@
+-- At most one row: the scale of the ratings.
+select
+    minimum,
+    maximum,
+    step,
+    declared
+from rating_scale;

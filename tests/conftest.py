@@ -1,0 +1,21 @@
+"""Fixtures that every test may use: a fresh home, the real data sets, a device."""
+
+from pathlib import Path
+
+import pytest
+
+from deeprec.home import Home
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real ratings are not at hand: {SHARED_DATA} does not exist")
+    return SHARED_DATA
