@@ -1,8 +1,8 @@
 """A trained model as a folder that someone can copy to another machine and score from.
 
-    model.onnx       the graph: vectors in, predicted ratings out
-    movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
-    manifest.json    what it was made from and how good it is, and the digest of each file
+model.onnx       the graph: vectors in, predicted ratings out
+movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
+manifest.json    what it was made from and how good it is, and the digest of each file
 """
 
 import hashlib
@@ -33,7 +33,16 @@ FORMAT_VERSION = 1
 GRAPH = "model.onnx"
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
-_PACKAGES = ("deeprec", "torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "scipy", "duckdb")
+_PACKAGES = (
+    "deeprec",
+    "torch",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "numpy",
+    "scipy",
+    "duckdb",
+)
 
 
 class Manifest(BaseModel):
@@ -117,7 +126,7 @@ def new_bundle(models: Path, bundle_id: str) -> Iterator[Path]:
     try:
         yield building
         _sync(building)
-        os.replace(building, models / bundle_id)
+        building.replace(models / bundle_id)
         _sync_folder(models)
     finally:
         shutil.rmtree(building, ignore_errors=True)

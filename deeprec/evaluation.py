@@ -115,7 +115,7 @@ def _rows_R(ratings: RatingMatrix) -> npt.NDArray[np.int64]:
 def _bias_predictions_R(
     predictor: Predictor, train: RatingMatrix, held_out: RatingMatrix
 ) -> Floats:
-    """global mean + user bias + movie bias of every held-out rating."""
+    """The sum of global mean, user bias and movie bias for every held-out rating."""
     biases, vocabulary = predictor.bundle.biases, predictor.bundle.vocabulary
     user_bias_U = biases.user_bias_U(train.restrict_movies(vocabulary.movie_ids_M).values_UM)
     movie_bias_N = np.zeros(train.num_movies, dtype=np.float32)

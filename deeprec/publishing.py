@@ -107,7 +107,7 @@ def _replace(scores: Path, published: Path) -> None:
         os.fsync(file.fileno())
     # A log that someone's writable session left beside the old file must not meet the new one.
     published.with_name(published.name + ".wal").unlink(missing_ok=True)
-    os.replace(scores, published)
+    scores.replace(published)
     descriptor = os.open(published.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -87,9 +87,7 @@ def record_model(
             trained_at=manifest.trained_at.replace(tzinfo=None),
         )
         for epoch in epochs:
-            warehouse.run(
-                "models/record_epoch", bundle_id=manifest.bundle_id, **epoch.model_dump()
-            )
+            warehouse.run("models/record_epoch", bundle_id=manifest.bundle_id, **epoch.model_dump())
         _insert_evaluations(warehouse, bundle, Part.DEV, dev)
 
 
@@ -107,9 +105,7 @@ def read_epochs(warehouse: Database, bundle_id: str) -> tuple[Epoch, ...]:
     return tuple(Epoch.model_validate(row) for row in rows)
 
 
-def read_evaluations(
-    warehouse: Database, bundle_id: str, part: Part
-) -> tuple[Evaluation, ...]:
+def read_evaluations(warehouse: Database, bundle_id: str, part: Part) -> tuple[Evaluation, ...]:
     """What was measured last of a bundle and of the floors on one part."""
     rows = warehouse.table("models/evaluations", bundle_id=bundle_id, part=part.value).to_pylist()
     return tuple(Evaluation.model_validate(row) for row in rows)

@@ -11,12 +11,10 @@ any process, again, or later:
 
 import hashlib
 import json
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
@@ -182,7 +180,7 @@ def _fill_folder(
             scores.run(f"scores/create_{table}")
     temporary = plan.run_dir / f".{_PLAN}"
     temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
-    os.replace(temporary, plan.run_dir / _PLAN)
+    temporary.replace(plan.run_dir / _PLAN)
 
 
 def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:

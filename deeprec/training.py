@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.autoencoder import RatingAutoencoder
+from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.baselines import Biases, fit_biases
 from deeprec.bundles import (
     GRAPH,
@@ -108,9 +109,7 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
         dev=ratings.part(Part.DEV).restrict_movies(vocabulary),
         titles=titles,
         scale=read_scale(warehouse, train),
-        biases=fit_biases(
-            train.values_UM, config.biases.user_damping, config.biases.movie_damping
-        ),
+        biases=fit_biases(train.values_UM, config.biases.user_damping, config.biases.movie_damping),
         data_digest=digest,
         fingerprint=_fingerprint(config, digest),
     )
@@ -125,9 +124,21 @@ def _fingerprint(config: Config, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _build_network(config: Config, inputs: _Inputs) -> RatingPredictor:
+    options = config.model.model_dump(exclude={"center"})
+    autoencoder = Autoencoder(inputs.train.num_movies, seed=config.train.seed, **options)
+    if config.model.center == "none":
+        return RatingPredictor(autoencoder)
+    biases = inputs.biases
+    movie_bias_M = torch.from_numpy(biases.movie_bias_M)
+    return RatingPredictor(
+        autoencoder, DampedBiases(biases.global_mean, movie_bias_M, biases.user_damping)
+    )
+
+
 def _train_bundle(home: Home, config: Config, inputs: _Inputs, progress: Progress) -> Bundle:
     """Fit, seal, record; the checkpoint goes once all of that is done."""
-    network = RatingAutoencoder.build(config.model, inputs.biases, seed=config.train.seed)
+    network = _build_network(config, inputs)
     checkpoint = home.checkpoints / f"{inputs.fingerprint[:16]}.pt"
     result = fit(
         network,
@@ -148,7 +159,7 @@ def _train_bundle(home: Home, config: Config, inputs: _Inputs, progress: Progres
 
 
 def _seal(
-    home: Home, config: Config, inputs: _Inputs, network: RatingAutoencoder, result: FitResult
+    home: Home, config: Config, inputs: _Inputs, network: RatingPredictor, result: FitResult
 ) -> tuple[Bundle, EvaluateReport | None]:
     """Export into a new bundle folder, measure that on dev, and give it its name."""
     trained_at = datetime.now(UTC)
@@ -163,7 +174,15 @@ def _seal(
         exported = export_onnx(
             network, inputs.scale, inputs.train.values_UM, folder / GRAPH, config.export
         )
-        manifest = _manifest(config, inputs, result, exported, vocabulary, bundle_id, trained_at)
+        manifest = _manifest(
+            config,
+            inputs,
+            result,
+            exported,
+            bundle_id=bundle_id,
+            trained_at=trained_at,
+            vocabulary_digest=vocabulary.digest,
+        )
         write_vocabulary(folder, vocabulary)
         dev = None
         if inputs.ratings.part(Part.DEV).num_ratings:
@@ -182,9 +201,10 @@ def _manifest(
     inputs: _Inputs,
     result: FitResult,
     exported: ExportReport,
-    vocabulary: Vocabulary,
+    *,
     bundle_id: str,
     trained_at: datetime,
+    vocabulary_digest: str,
 ) -> Manifest:
     return Manifest(
         bundle_id=bundle_id,
@@ -209,7 +229,7 @@ def _manifest(
         tolerance=exported.tolerance,
         metrics={},
         versions=installed_versions(),
-        vocabulary_digest=vocabulary.digest,
+        vocabulary_digest=vocabulary_digest,
     )
 
 

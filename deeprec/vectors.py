@@ -167,7 +167,7 @@ def _part_codes(parts: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     code_of_entry = np.array(
         [_PARTS.index(Part(name)) for name in encoded.dictionary.to_pylist()], dtype=np.uint8
     )
-    return code_of_entry[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(code_of_entry[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
 def _refresh_vectors(warehouse: Database, digest: str) -> bool:
@@ -192,7 +192,9 @@ def _refresh_split(warehouse: Database, split: Split, digest: str) -> bool:
         warehouse.run(f"splits/{forget}", **parameters)
     _assign_parts(warehouse, split)
     warehouse.run("splits/count", split_id=split.split_id)
-    counts = {Part(row[0]): row[1] for row in warehouse.rows("splits/counts", split_id=split.split_id)}
+    counts = {
+        Part(row[0]): row[1] for row in warehouse.rows("splits/counts", split_id=split.split_id)
+    }
     _check_counts(warehouse, split, counts)
     warehouse.run("vectors/build_split", split_id=split.split_id)
     warehouse.run(

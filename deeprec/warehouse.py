@@ -40,24 +40,26 @@ class Database:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def run(self, name: str, **parameters: object) -> None:
+    def run(self, name: str, /, **parameters: object) -> None:
         """Execute a statement for its effect."""
         self._connection.execute(statement(name), parameters or None)
 
-    def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+    def rows(self, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
         """Every row of a small result."""
         return self._connection.execute(statement(name), parameters or None).fetchall()
 
-    def row(self, name: str, **parameters: object) -> tuple[Any, ...]:
+    def row(self, name: str, /, **parameters: object) -> tuple[Any, ...]:
         """The row of a result that has exactly one."""
         (row,) = self.rows(name, **parameters)
         return row
 
-    def table(self, name: str, **parameters: object) -> pa.Table:
+    def table(self, name: str, /, **parameters: object) -> pa.Table:
         """A whole result as Arrow."""
         return self._connection.sql(statement(name), params=parameters or None).to_arrow_table()
 
-    def run_with(self, name: str, batch: pa.Table | pa.RecordBatch, **parameters: object) -> None:
+    def run_with(
+        self, name: str, batch: pa.Table | pa.RecordBatch, /, **parameters: object
+    ) -> None:
         """Execute a statement that reads the Arrow table `batch` under that name."""
         self._connection.register("batch", batch)
         try:

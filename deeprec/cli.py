@@ -1,0 +1,186 @@
+"""The command line: the stages' verbs, their reports as text or JSON, their errors in a sentence.
+
+Holds no logic of a stage. Data goes to stdout, everything else to stderr.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from deeprec.config import Config, load_config
+from deeprec.errors import DeeprecError
+from deeprec.home import Home
+from deeprec.progress import Progress
+from deeprec.terminal import print_report, progress_bars
+
+app = typer.Typer(
+    name="deeprec",
+    help="Rating files in, predicted ratings for every user in SQL out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_data = Console(soft_wrap=True)
+_diagnostics = Console(stderr=True)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of the project's state; else $DEEPREC_HOME, else ./home."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override, as train.num_epochs=3; repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+SourcesArgument = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Folders, files or globs of ratings.")
+]
+
+Stage = Callable[[Home, Config, Progress], BaseModel]
+
+
+@app.command()
+def ingest(
+    sources: SourcesArgument,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take rating files into the warehouse."""
+    _run([_ingest(sources)], home, config, override, as_json=as_json)
+
+
+@app.command()
+def materialize(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build one vector a user, and divide the ratings into train, dev and test."""
+    _run([_stage("vectors.materialize")], home, config, override, as_json=as_json)
+
+
+@app.command()
+def train(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model and export it as a bundle."""
+    _run([_stage("training.train")], home, config, override, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the newest bundle on held-out ratings (evaluate.part = test or dev)."""
+    _run([_stage("evaluation.evaluate")], home, config, override, as_json=as_json)
+
+
+@app.command()
+def score(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict every movie for every user and publish the tables."""
+    _run([_stage("scoring.score")], home, config, override, as_json=as_json)
+
+
+@app.command()
+def pipeline(
+    sources: SourcesArgument,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do it all: ingest, materialize, train, evaluate, score."""
+    names = ("vectors.materialize", "training.train", "evaluation.evaluate", "scoring.score")
+    stages = [_ingest(sources), *(_stage(name) for name in names)]
+    _run(stages, home, config, override, as_json=as_json)
+
+
+def main() -> None:
+    """Run a command; an error that the user can mend is one sentence and status 1."""
+    try:
+        app()
+    except DeeprecError as error:
+        _diagnostics.print(f"error: {error}", style="red", highlight=False, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _diagnostics.print("stopped; run the same command again to go on")
+        sys.exit(130)
+
+
+def _stage(name: str) -> Stage:
+    """The stage `module.function`, imported when it runs: torch alone takes seconds."""
+    module, function = name.split(".")
+
+    def run(home: Home, config: Config, progress: Progress) -> BaseModel:
+        stage: Stage = getattr(_import(module), function)
+        return stage(home, config, progress)
+
+    return run
+
+
+def _import(module: str) -> ModuleType:
+    """A stage's module; a missing extra is an error the user can mend."""
+    try:
+        return import_module(f"deeprec.{module}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("deeprec"):
+            raise
+        raise DeeprecError(
+            f"this needs {error.name}, which is not installed; pip install 'deeprec[train]'"
+        ) from error
+
+
+def _ingest(sources: Sequence[str]) -> Stage:
+    def run(home: Home, config: Config, progress: Progress) -> BaseModel:
+        report: BaseModel = _import("ingestion").ingest(home, sources, config, progress)
+        return report
+
+    return run
+
+
+def _run(
+    stages: Sequence[Stage],
+    home: Path | None,
+    config: Path | None,
+    override: Sequence[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run stages one after the other and print the report of each as it ends."""
+    settings = load_config(config, override or ())
+    for stage in stages:
+        with progress_bars(_diagnostics) as progress:
+            report = stage(Home.locate(home), settings, progress)
+        if as_json:
+            sys.stdout.write(report.model_dump_json() + "\n")
+            sys.stdout.flush()
+        else:
+            print_report(_data, report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What a person at a terminal sees: progress bars while a stage runs, its report when it ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+from rich.table import Table
+from rich.text import Text
+
+from deeprec.progress import Progress
+
+_SMALL = 0.01  # below it, four decimals would say little
+
+
+class _Amount(ProgressColumn):
+    """How much is done of how much, in the stage's own unit."""
+
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        shown = decimal if unit == "bytes" else "{:,.0f}".format
+        total = f" of {shown(int(task.total))}" if task.total is not None else ""
+        return Text(
+            f"{shown(int(task.completed))}{total}" + ("" if unit == "bytes" else f" {unit}")
+        )
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Progress]:
+    """One bar for each thing that the stage reports on."""
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), _Amount(), TimeElapsedColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int | None, unit: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total, unit=unit)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def print_report(console: Console, report: BaseModel) -> None:
+    """A report as a person reads it: a line a field, a table for rows of the same kind."""
+    console.print(type(report).__name__.removesuffix("Report").lower(), style="bold")
+    fields = Table(box=None, show_header=False, padding=(0, 2))
+    tables = []
+    for name, value in report:
+        if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            tables.append(_table(value))
+        elif isinstance(value, BaseModel):
+            tables.extend(_table(rows) for _, rows in value if isinstance(rows, tuple))
+        elif value is not None:
+            fields.add_row(name.replace("_", " "), _shown(value))
+    for part in (fields, *tables):
+        console.print(part)
+
+
+def _table(rows: tuple[BaseModel, ...]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="italic")
+    for name in type(rows[0]).model_fields:
+        numeric = isinstance(getattr(rows[0], name), int | float)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_shown(value) for _, value in row))
+    return table
+
+
+def _shown(value: object) -> str:
+    """Numbers with their thousands apart, errors to four places, the rest as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4f}" if abs(value) >= _SMALL else f"{value:.3g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items()) or "none"
+    return "" if value is None else str(value)

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from deeprec.config import Config, as_plain_values, load_config
+from deeprec.errors import ConfigError
+from deeprec.splits import LastKSplit, RandomSplit, Split, TimeSplit
+
+CONFIGS = sorted((Path(__file__).parents[2] / "deployments" / "config").rglob("*.toml"))
+
+
+def test_the_defaults_are_the_posters() -> None:
+    config = load_config()
+    assert (128, 256, 256) == config.model.hidden_layers
+    assert ("selu", "sgd") == (config.model.activation, config.train.optimizer)
+    assert (0.9, 0.005, 32) == (
+        config.train.momentum,
+        config.train.learning_rate,
+        config.train.batch_size,
+    )
+
+
+def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('name = "mine"\n[train]\nnum_epochs = 7\nseed = 3\n')
+    config = load_config(
+        file, ["train.num_epochs=3", "model.hidden_layers=[8, 4]", "train.device=cpu"]
+    )
+    assert ("mine", 3, 3, (8, 4), "cpu") == (
+        config.name,
+        config.train.num_epochs,
+        config.train.seed,
+        config.model.hidden_layers,
+        config.train.device,
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.num_epoch=3", "train.num_epoch: unknown key; did you mean train.num_epochs?"),
+        ("train.num_epochs=0", "train.num_epochs: Input should be greater than or equal to 1"),
+        ("train.optimizer=adagrad", "train.optimizer: Input should be 'sgd' or 'adam'"),
+        ("trains.seed=1", "trains: unknown key; did you mean train?"),
+        ("train", "expected section.key=value"),
+        ("name.first=x", "did not expect"),
+        ('split.kind="weekly"', "split"),
+        ("split.test_fraction=0.99", "leave nothing to train on"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
+    if message == "did not expect":
+        message = "name"
+    with pytest.raises(ConfigError) as error:
+        load_config(None, [override])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"train = [", "not valid TOML"),
+        (b"\xff\xfe", "cannot be read as text"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        load_config(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_named_configuration_is_valid_and_survives_a_round_trip(file: Path) -> None:
+    config = load_config(file)
+    assert file.stem == config.name
+    assert config == Config.model_validate(as_plain_values(config))
+
+
+def test_a_split_is_the_same_value_only_with_the_same_definition() -> None:
+    splits: list[Split] = [
+        RandomSplit(),
+        RandomSplit(seed=1),
+        LastKSplit(),
+        TypeAdapter[Split](Split).validate_python({"kind": "time", "train_through": "2005-11-30"}),
+    ]
+    assert len(splits) == len({split.split_id for split in splits})
+    assert RandomSplit().split_id == RandomSplit(seed=0).split_id
+
+
+def test_days_out_of_order_are_refused() -> None:
+    with pytest.raises(ConfigError, match="days must run"):
+        load_config(
+            None, ['split={kind="time", train_through="2005-11-30", dev_through="2005-01-01"}']
+        )
+    assert TimeSplit.model_fields["drop_unseen"].default is True

@@ -1,0 +1,33 @@
+"""What importing a module really pulls in, looked at in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "onnx", "prefect", "onnxruntime", "duckdb", "polars", "pydantic", "matplotlib"}
+
+
+def modules_after(statement: str) -> set[str]:
+    program = f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import deeprec", HEAVY),
+        ("import deeprec.cli", {"torch", "onnx", "prefect", "polars", "onnxruntime"}),
+        ("import deeprec.ingestion", {"torch", "onnx", "prefect", "onnxruntime"}),
+        ("import deeprec.scoring", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.evaluation", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.training", {"prefect"}),
+        ("import flows.score", {"torch", "onnx", "onnxscript"}),
+    ],
+)
+def test_an_import_stays_as_light_as_promised(statement: str, absent: set[str]) -> None:
+    assert set() == absent & modules_after(statement)
