@@ -173,6 +173,8 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     values = _read_toml(path) if path else {}
     for override in overrides:
         _apply(values, override)
+    if isinstance(values.get("split"), dict):
+        values["split"].setdefault("kind", "random")  # a part of the default, like any other key
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -183,12 +183,16 @@ def _quoted(text: str) -> str:
 
 def _ensure_schema(warehouse: Database, path: Path) -> None:
     """Create what is missing; refuse a file laid out by another version."""
-    for file in sorted((sql_root() / "schema").glob("*.sql")):
-        warehouse.run(f"schema/{file.stem}")
     warehouse.run("schema/00_warehouse_info")
-    (version,) = warehouse.row("checks/schema_version", current=SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
+    (version,) = warehouse.row("warehouse/version")
+    if version == SCHEMA_VERSION:
+        return
+    if version is not None:
         raise WarehouseError(
             f"{path}: laid out by schema version {version}, this deeprec writes {SCHEMA_VERSION}; "
             f"use the deeprec that wrote it, or ingest into a new home"
         )
+    with warehouse.transaction():
+        for file in sorted((sql_root() / "schema").glob("*.sql")):
+            warehouse.run(f"schema/{file.stem}")
+        warehouse.run("warehouse/record_version", version=SCHEMA_VERSION)

@@ -1,4 +1,4 @@
-"""How the lines of a file are laid out, as values; which file has which layout is decided elsewhere."""
+"""How the lines of a file are laid out, as values; not which file has which layout."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

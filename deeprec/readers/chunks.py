@@ -1,0 +1,180 @@
+"""Bytes of text files in chunks of whole lines, digested as they are read; parses nothing."""
+
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from deeprec.errors import SourceError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+LONGEST_LINE = 2**20  # bytes; a chunk may be smaller
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DIGEST_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """What a file was when it was read to its end."""
+
+    file_id: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive lines of one file in a chunk: rows are the chunk's, 0-based; lines the file's."""
+
+    file_id: int
+    first_row: int
+    first_line: int
+
+
+@dataclass
+class Chunk:
+    """Whole lines, each with its end, of one file or of several small ones."""
+
+    data: bytes = b""
+    num_rows: int = 0
+    spans: list[Span] = field(default_factory=list)
+    ended: list[FileDigest] = field(default_factory=list)
+
+
+class HashedFile(io.RawIOBase):
+    """A file that digests its bytes as they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("rb", buffering=0)
+        self._before = os.fstat(self._file.fileno())
+        self._sha256 = hashlib.sha256()
+        self._num_bytes = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """How many of the file's next bytes were put into the buffer; 0 at its end."""
+        count = self._file.readinto(buffer)
+        self._sha256.update(memoryview(buffer)[:count])
+        self._num_bytes += count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def finish(self, file_id: int) -> FileDigest:
+        """What was read.
+
+        Raises:
+            SourceError: the file was written to meanwhile.
+        """
+        after = os.fstat(self._file.fileno())
+        same = (after.st_size, after.st_mtime_ns) == (
+            self._before.st_size,
+            self._before.st_mtime_ns,
+        )
+        if not same or self._num_bytes != after.st_size:
+            raise SourceError(
+                f"{self.path}: changed while it was read; run this again once it is complete"
+            )
+        return FileDigest(file_id, self._num_bytes, self._sha256.hexdigest())
+
+
+@contextmanager
+def open_hashed(path: Path) -> Iterator[HashedFile]:
+    """The file, with what the system says about it as a `SourceError`."""
+    try:
+        with HashedFile(path) as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(f"{path}: a damaged or incomplete gzip file: {error}") from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def digest_file(path: Path, file_id: int) -> FileDigest:
+    """What the file is now.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    with open_hashed(path) as file:
+        while file.read(_DIGEST_BLOCK):
+            pass
+        return file.finish(file_id)
+
+
+def read_chunks(files: Mapping[int, Path], chunk_bytes: int) -> Iterator[Chunk]:
+    """The files' lines in order, as chunks of about `chunk_bytes`; `.gz` files unpacked.
+
+    Small files share a chunk: a parse has a price of its own, and there may be 17,770 of them.
+
+    Raises:
+        SourceError: a file cannot be read or unpacked, changes meanwhile, or has a line longer
+            than `LONGEST_LINE` and than a chunk.
+    """
+    chunk, pieces, size = Chunk(), list[bytes](), 0
+    for file_id, path in files.items():
+        with open_hashed(path) as file:
+            for first_line, block in _blocks(_unpacked(file), path, chunk_bytes):
+                if pieces and size + len(block) > chunk_bytes:
+                    chunk.data = b"".join(pieces)
+                    yield chunk
+                    chunk, pieces, size = Chunk(), [], 0
+                chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
+                chunk.num_rows += block.count(b"\n")
+                pieces.append(block)
+                size += len(block)
+            chunk.ended.append(file.finish(file_id))
+    chunk.data = b"".join(pieces)
+    yield chunk
+
+
+def first_lines(path: Path, num_bytes: int = 2**16) -> bytes:
+    """The first bytes of a text file, unpacked, without a byte order mark.
+
+    Raises:
+        SourceError: it cannot be read or unpacked.
+    """
+    with open_hashed(path) as file:
+        return _unpacked(file).read(num_bytes).removeprefix(_BYTE_ORDER_MARK)
+
+
+def _unpacked(file: HashedFile) -> BinaryIO:
+    if file.path.suffix == ".gz":
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
+    return cast("BinaryIO", file)
+
+
+def _blocks(stream: BinaryIO, path: Path, block_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines and the number of the first; the last line is given an end if it has none."""
+    first_line = 1
+    rest = stream.read(block_bytes).removeprefix(_BYTE_ORDER_MARK)
+    while rest:
+        head, end, rest = rest.rpartition(b"\n")
+        if head or end:
+            yield first_line, head + end
+            first_line += head.count(b"\n") + 1
+        elif len(rest) > max(block_bytes, LONGEST_LINE):
+            raise SourceError(
+                f"{path}:{first_line}: a line of more than {len(rest) - 1:,} bytes; "
+                "expected a text file of one rating a line"
+            )
+        piece = stream.read(block_bytes)
+        if not piece and rest:
+            yield first_line, rest + b"\n"
+            return
+        rest += piece

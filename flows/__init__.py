@@ -1,0 +1,1 @@
+"""The pipeline as Prefect flows: names, retries, timeouts, concurrency, order and artifacts."""

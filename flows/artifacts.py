@@ -1,0 +1,193 @@
+"""What a person reads in the Prefect UI: each stage's report as one page of markdown.
+
+A page's key names what it is about - these data, this model - so that pages can link each other.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_markdown_artifact
+
+from deeprec.evaluation import EvaluateReport
+from deeprec.ingestion import IngestReport, SourceReport
+from deeprec.publishing import ScoreReport
+from deeprec.runs import ScoringPlan
+from deeprec.vectors import MaterializeReport
+
+if TYPE_CHECKING:
+    from deeprec.training import TrainReport
+
+_DIGEST_SHOWN = 12  # hexadecimal digits; enough to tell data sets apart
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page in the making."""
+
+    key: str
+    description: str
+    markdown: str
+
+
+def publish(page: Page) -> None:
+    """Attach a page to the current run; an earlier one of the same key becomes its history."""
+    create_markdown_artifact(page.markdown, key=page.key, description=page.description)
+
+
+def ingest_page(report: IngestReport) -> Page:
+    """What was read from each source, and why rows were refused."""
+    sources = _table(
+        ["source", "format", "files", "unchanged", "read", "kept", "replaced", "rejected"],
+        map(_source_row, report.sources),
+    )
+    rejected = [
+        (source.source, reason, rows)
+        for source in report.sources
+        for reason, rows in source.rejected_by_reason.items()
+    ]
+    parts = [
+        f"# Data {report.data_digest[:_DIGEST_SHOWN]}",
+        f"{report.num_ratings:,} ratings on a scale of {report.scale}, by {report.num_users:,} "
+        f"users of {report.num_movies:,} movies. "
+        + ("This run changed them." if report.changed else "This run changed nothing."),
+        sources,
+    ]
+    if rejected:
+        parts += ["## Rejected rows", _table(["source", "reason", "rows"], rejected)]
+    return Page(_data_key(report.data_digest), "Ratings in the warehouse", "\n\n".join(parts))
+
+
+def split_page(report: MaterializeReport) -> Page:
+    """How many ratings each part has."""
+    counts = [
+        (part, count, f"{count / report.num_ratings:.2%}") for part, count in report.counts.items()
+    ]
+    parts = [
+        f"# Split {report.split_id}",
+        f"The {report.split} split of {_data_link(report.data_digest)}.",
+        _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
+    ]
+    return Page(f"split-{report.split_id}", "Ratings by part of the split", "\n\n".join(parts))
+
+
+def model_page(report: "TrainReport") -> Page:
+    """The model beside its floors on dev, and its learning curve."""
+    from deeprec.plots import learning_curve  # noqa: PLC0415 - drawing is for trainers only
+
+    facts = [
+        ("data", _data_link(report.data_digest)),
+        ("split", _split_link(report.split_id)),
+        ("device", report.device),
+        ("seed", report.seed),
+        ("epochs", len(report.epochs)),
+        ("epoch kept", report.best_epoch),
+        ("largest difference of ONNX to torch", f"{report.largest_difference:.1e}"),
+    ]
+    curve = b64encode(learning_curve(report.epochs, report.best_epoch)).decode()
+    parts = [
+        f"# Model {report.bundle_id}",
+        f"Bundle: `{report.bundle}`",
+        _table(["", ""], facts),
+    ]
+    if report.dev:
+        parts += ["## On dev", _metrics_table(report.dev)]
+    parts += ["## Learning curve", f"![RMSE by epoch](data:image/png;base64,{curve})"]
+    return Page(_model_key(report.bundle_id), "A trained model", "\n\n".join(parts))
+
+
+def metrics_page(report: EvaluateReport) -> Page:
+    """The model beside its floors on a held-out part."""
+    verdict = "beats" if report.beats_bias else "**does not beat**"
+    parts = [
+        f"# {_model_link(report.bundle_id)} on {report.part}",
+        f"The model {verdict} the damped biases.",
+        _metrics_table(report),
+    ]
+    key = f"metrics-{report.part}-{_as_key(report.bundle_id)}"
+    return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
+
+
+def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
+    """What was published, where, from which model and data."""
+    facts = [
+        ("run", report.run_id),
+        ("model", _model_link(report.bundle_id)),
+        ("data", _data_link(plan.data_digest)),
+        ("users", report.num_users),
+        ("of these without the model: no ratings it knows", report.num_bias_users),
+        ("movies", report.num_movies),
+        ("of these without the model: none rated in training", report.num_bias_movies),
+        ("predicted ratings", report.num_predictions),
+        ("recommendations", report.num_recommendations),
+        ("shards", plan.num_shards),
+    ]
+    parts = ["# Published predictions", f"`{report.path}`", _table(["", ""], facts)]
+    return Page("scores", "Published predictions", "\n\n".join(parts))
+
+
+def _source_row(source: SourceReport) -> Sequence[object]:
+    return (
+        source.source,
+        source.format,
+        source.num_files,
+        source.num_files_unchanged,
+        source.rows_read,
+        source.rows_kept,
+        source.rows_replaced,
+        source.rows_rejected,
+    )
+
+
+def _metrics_table(report: EvaluateReport) -> str:
+    """One row a predictor."""
+    return _table(
+        ["predictor", "RMSE", "MAE", "RMSE unclipped", "ratings", "cold"],
+        [
+            (
+                figure.predictor,
+                f"{figure.rmse:.4f}",
+                f"{figure.mae:.4f}",
+                f"{figure.unclipped_rmse:.4f}",
+                figure.num_ratings,
+                figure.num_cold,
+            )
+            for figure in report.figures
+        ],
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A markdown table; whole numbers with thousands separators."""
+    lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+
+
+def _as_key(text: str) -> str:
+    """Lower-case letters, digits and dashes: all that Prefect lets a key have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
+
+
+def _data_key(data_digest: str) -> str:
+    return f"data-{data_digest[:_DIGEST_SHOWN]}"
+
+
+def _model_key(bundle_id: str) -> str:
+    return f"model-{_as_key(bundle_id)}"
+
+
+def _data_link(data_digest: str) -> str:
+    return f"[data {data_digest[:_DIGEST_SHOWN]}](/artifacts/key/{_data_key(data_digest)})"
+
+
+def _split_link(split_id: str) -> str:
+    return f"[split {split_id}](/artifacts/key/split-{split_id})"
+
+
+def _model_link(bundle_id: str) -> str:
+    return f"[model {bundle_id}](/artifacts/key/{_model_key(bundle_id)})"

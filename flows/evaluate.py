@@ -1,0 +1,34 @@
+"""evaluate-flow: a bundle's error on held-out ratings, beside its floors."""
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from deeprec.evaluation import EvaluateReport, evaluate
+from flows.artifacts import metrics_page, publish
+from flows.parameters import Project, locate_project
+from flows.progress import RunProgress
+from flows.retries import unless_mendable
+
+
+@flow(name="evaluate-flow", timeout_seconds=2 * 3600)
+def evaluate_flow(
+    home: Path | None = None, config: Path | None = None, overrides: tuple[str, ...] = ()
+) -> EvaluateReport:
+    """Measure the newest bundle on a part of the split that it has not been trained on."""
+    report = measure(locate_project(home, config, overrides))
+    publish(metrics_page(report))
+    return report
+
+
+@task(
+    name="evaluate",
+    retries=2,
+    retry_delay_seconds=30,
+    retry_condition_fn=unless_mendable,
+    cache_policy=NO_CACHE,
+)
+def measure(project: Project) -> EvaluateReport:
+    """The model, the damped biases and the global mean on the same ratings."""
+    return evaluate(project.home, project.config, RunProgress())

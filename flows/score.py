@@ -1,0 +1,67 @@
+"""score-flow: every user's predicted ratings, published for SQL. Needs no torch."""
+
+from pathlib import Path
+
+from prefect import flow, task, unmapped
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from deeprec import scoring
+from deeprec.publishing import ScoreReport
+from deeprec.runs import ScoringPlan
+from deeprec.scoring import ShardReport
+from flows.artifacts import publish, scores_page
+from flows.parameters import Project, locate_project
+from flows.progress import RunProgress
+from flows.retries import unless_mendable
+
+
+@flow(name="score-flow", timeout_seconds=8 * 3600)
+def score_flow(
+    home: Path | None = None, config: Path | None = None, overrides: tuple[str, ...] = ()
+) -> ScoreReport:
+    """Predict every movie for every user and publish it whole, in the place of the last run."""
+    project = locate_project(home, config, overrides)
+    with project.home.lock("score", project.config.warehouse.lock_timeout_s):
+        plan = prepare_run(project)
+        score_shards(plan)
+        report = publish_run(project, plan)
+    publish(scores_page(plan, report))
+    return report
+
+
+def score_shards(plan: ScoringPlan) -> None:
+    """Every shard as a task run; as many at once as the configuration has workers."""
+    progress = RunProgress()
+    with ThreadPoolTaskRunner(max_workers=plan.config.num_workers) as workers:
+        shards = workers.map(
+            score_shard, {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)}
+        )
+        for done, _ in enumerate(as_completed(list(shards)), start=1):
+            progress("score", done, plan.num_shards, "shards")
+        shards.result()
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
+def prepare_run(project: Project) -> ScoringPlan:
+    """An unfinished run of the same inputs is taken up again."""
+    return scoring.prepare_run(project.home, project.config)
+
+
+@task(
+    task_run_name="score-shard-{shard}",
+    retries=3,
+    retry_delay_seconds=10,
+    retry_condition_fn=unless_mendable,
+    cache_policy=NO_CACHE,
+)
+def score_shard(run_dir: Path, shard: int) -> ShardReport:
+    """Users go from the run's folder into its file; only numbers pass through Prefect."""
+    return scoring.score_shard(run_dir, shard)
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
+def publish_run(project: Project, plan: ScoringPlan) -> ScoreReport:
+    """Readers see the whole new run from here on, or the old one."""
+    return scoring.publish_run(project.home, plan.run_dir, project.config)

@@ -1,0 +1,3 @@
+-- One new row: the layout of this file.
+insert into warehouse_info (schema_version)
+values ($version);

@@ -1,0 +1,3 @@
+-- One row: the layout of this file, null while it is new.
+select max(schema_version) as schema_version
+from warehouse_info;

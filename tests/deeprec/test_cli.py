@@ -1,0 +1,99 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deeprec.home import Home
+
+
+def deeprec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deeprec.cli", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+TINY = [
+    "--set=model.hidden_layers=[6, 4]",
+    "--set=train.num_epochs=2",
+    "--set=name=tiny",
+    "--set=train.device=cpu",
+]
+
+
+def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = deeprec("pipeline", *tiny_sources, "--home", str(home), "--json", *TINY)
+    assert 0 == done.returncode, done.stderr
+    ingested, materialized, trained, evaluated, scored = map(json.loads, done.stdout.splitlines())
+    assert 41 == ingested["num_users"] == materialized["num_users"] == scored["num_users"]
+    assert 2 == len(trained["epochs"])
+    assert {"autoencoder", "bias", "global mean"} == {
+        figure["predictor"] for figure in evaluated["figures"]
+    }
+    assert str(home / "predictions.duckdb") == scored["path"]
+
+
+def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> None:
+    for verb in ("materialize", "train", "evaluate", "score"):
+        arguments = TINY[:1] + ["--set=train.num_epochs=3", *TINY[2:]]
+        done = deeprec(verb, "--json", *arguments, DEEPREC_HOME=str(trained_home.path))
+        assert 0 == done.returncode, done.stderr
+        assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_a_report_reads_well(trained_home: Home) -> None:
+    done = deeprec("evaluate", "--home", str(trained_home.path), COLUMNS="120")
+    assert 0 == done.returncode, done.stderr
+    assert "global mean" in done.stdout
+    assert "rmse" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ingest", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["materialize"], "deeprec ingest"),
+        (["train"], "deeprec ingest"),
+        (["evaluate"], "deeprec train"),
+        (["score"], "deeprec ingest"),
+        (["train", "--set", "train.num_epoch=3"], "did you mean train.num_epochs?"),
+        (["train", "--config", "absent.toml"], "no such configuration file"),
+    ],
+)
+def test_an_error_that_can_be_mended_is_a_sentence(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    done = deeprec(*arguments, "--home", str(tmp_path / "home"), COLUMNS="400")
+    assert 1 == done.returncode
+    assert "" == done.stdout
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_asking_for_a_gpu_that_is_not_there_is_a_sentence(trained_home: Home) -> None:
+    done = deeprec(
+        "score",
+        "--home",
+        str(trained_home.path),
+        "--set",
+        "score.device=cuda",
+        COLUMNS="400",
+        CUDA_VISIBLE_DEVICES="-1",
+    )
+    assert 1 == done.returncode
+    assert "NVIDIA GPU" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_verb_it_shows_them() -> None:
+    done = deeprec("--help")
+    for verb in ("ingest", "materialize", "train", "evaluate", "score", "pipeline"):
+        assert verb in done.stdout

@@ -1,0 +1,229 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deeprec.config import Config
+from deeprec.errors import SplitError, WarehouseError
+from deeprec.home import Home
+from deeprec.ingestion import ingest
+from deeprec.splits import FileSplit, LastKSplit, Part, RandomSplit, Split, TimeSplit
+from deeprec.vectors import MaterializeReport, SplitRatings, materialize, read_split
+from deeprec.warehouse import open_warehouse
+
+# user_id, movie_id, rating, day of January 2005
+Rows = list[tuple[int, int, int, int]]
+ROWS: Rows = [
+    (7, 30, 5, 1),
+    (7, 10, 3, 2),
+    (7, 20, 4, 3),
+    (9, 20, 1, 4),
+    (9, 30, 2, 5),
+    (4, 40, 5, 9),
+]
+
+
+def take_in(home: Home, rows: Rows, name: str = "ratings.csv") -> None:
+    home.path.mkdir(parents=True, exist_ok=True)
+    file = home.path / name
+    lines = [f"{user},{movie},{rating},2005-01-{day:02}" for user, movie, rating, day in rows]
+    file.write_text("\n".join(["user_id,movie_id,rating,date", *lines]) + "\n")
+    ingest(home, [str(file)], Config())
+
+
+def divide(home: Home, split: Split) -> tuple[MaterializeReport, SplitRatings]:
+    report = materialize(home, Config(split=split))
+    with open_warehouse(home) as warehouse:
+        return report, read_split(warehouse, split)
+
+
+def pairs(ratings: SplitRatings, part: Part) -> set[tuple[int, int, float]]:
+    matrix = ratings.part(part)
+    users, movies = matrix.values_UM.nonzero()
+    return {
+        (int(matrix.user_ids_U[u]), int(matrix.movie_ids_M[m]), float(matrix.values_UM[u, m]))
+        for u, m in zip(users, movies, strict=True)
+    }
+
+
+def test_a_vector_holds_a_users_movies_in_order_and_their_ratings(home: Home) -> None:
+    take_in(home, ROWS)
+    _, ratings = divide(home, RandomSplit())
+    everything = ratings.everything
+    assert [4, 7, 9] == everything.user_ids_U.tolist()
+    assert [10, 20, 30, 40] == everything.movie_ids_M.tolist()
+    assert [[0, 0, 0, 5], [3, 4, 5, 0], [0, 1, 2, 0]] == everything.values_UM.toarray().tolist()
+
+
+def test_materializing_again_changes_nothing(home: Home) -> None:
+    take_in(home, ROWS)
+    first, before = divide(home, RandomSplit())
+    second, after = divide(home, RandomSplit())
+    assert (True, False) == (first.changed, second.changed)
+    np.testing.assert_array_equal(before.part_R, after.part_R)
+
+
+def test_new_ratings_make_vectors_and_splits_stale_until_they_are_rebuilt(home: Home) -> None:
+    take_in(home, ROWS)
+    divide(home, RandomSplit())
+    take_in(home, [(4, 10, 2, 10)], "more.csv")
+    with open_warehouse(home) as warehouse, pytest.raises(WarehouseError, match="materialize"):
+        read_split(warehouse, RandomSplit())
+    report, ratings = divide(home, RandomSplit())
+    assert (True, 7) == (report.changed, ratings.everything.num_ratings)
+
+
+def test_an_empty_warehouse_says_what_to_do(home: Home) -> None:
+    with pytest.raises(WarehouseError, match="deeprec ingest"):
+        materialize(home, Config())
+
+
+def test_a_split_that_was_not_applied_is_refused(home: Home) -> None:
+    take_in(home, ROWS)
+    divide(home, RandomSplit())
+    with open_warehouse(home) as warehouse, pytest.raises(WarehouseError, match="not been applied"):
+        read_split(warehouse, RandomSplit(seed=1))
+
+
+def test_splits_live_side_by_side(home: Home) -> None:
+    take_in(home, ROWS)
+    _, first = divide(home, RandomSplit(seed=1))
+    divide(home, RandomSplit(seed=2))
+    with open_warehouse(home) as warehouse:
+        again = read_split(warehouse, RandomSplit(seed=1))
+    np.testing.assert_array_equal(first.part_R, again.part_R)
+
+
+def test_time_divides_at_its_days(home: Home) -> None:
+    take_in(home, ROWS)
+    days: dict[str, Any] = {
+        "train_from": "2005-01-02",
+        "train_through": "2005-01-03",
+        "dev_through": "2005-01-04",
+        "test_through": "2005-01-05",
+    }
+    report, ratings = divide(home, TimeSplit(**days, drop_unseen=False))
+    assert {(7, 10, 3.0), (7, 20, 4.0)} == pairs(ratings, Part.TRAIN)
+    assert {(9, 20, 1.0)} == pairs(ratings, Part.DEV)
+    assert {(9, 30, 2.0)} == pairs(ratings, Part.TEST)
+    assert {(7, 30, 5.0), (4, 40, 5.0)} == pairs(ratings, Part.OUTSIDE_WINDOW)
+    assert ("2005-01-02", "2005-01-03") == (
+        str(ratings.first_train_day),
+        str(ratings.last_train_day),
+    )
+    assert 6 == sum(report.counts.values())
+
+
+def test_users_and_movies_unseen_in_training_are_dropped_and_counted(home: Home) -> None:
+    take_in(home, [*ROWS, (7, 50, 1, 8)])
+    split = TimeSplit.model_validate({"train_through": "2005-01-03", "dev_through": "2005-01-04"})
+    report, _ = divide(home, split)
+    assert {Part.TRAIN: 3, Part.UNSEEN_USER: 3, Part.UNSEEN_MOVIE: 1} == report.counts
+
+
+def test_the_last_ratings_of_each_user_are_held_out(home: Home) -> None:
+    take_in(home, ROWS)
+    _, ratings = divide(home, LastKSplit(test_k=1, dev_k=1))
+    assert {(7, 20, 4.0)} == pairs(ratings, Part.TEST)
+    assert {(7, 10, 3.0)} == pairs(ratings, Part.DEV)
+    assert {(7, 30, 5.0), (9, 20, 1.0), (9, 30, 2.0), (4, 40, 5.0)} == pairs(ratings, Part.TRAIN)
+
+
+def test_files_that_are_split_already_keep_their_parts(home: Home) -> None:
+    take_in(home, ROWS[:3], "u1.base")
+    take_in(home, ROWS[3:5], "u1.test")
+    take_in(home, ROWS[5:], "extra.csv")
+    _, ratings = divide(home, FileSplit(train="u1.base", test="u1.test", dev_fraction=0))
+    assert {row[:2] for row in ROWS[:3]} == {pair[:2] for pair in pairs(ratings, Part.TRAIN)}
+    assert {row[:2] for row in ROWS[3:5]} == {pair[:2] for pair in pairs(ratings, Part.TEST)}
+    assert {row[:2] for row in ROWS[5:]} == {pair[:2] for pair in pairs(ratings, Part.OTHER_FILE)}
+
+
+def test_a_file_split_names_the_file_it_misses(home: Home) -> None:
+    take_in(home, ROWS, "u1.base")
+    with pytest.raises(SplitError, match="no file taken in is named u1.test"):
+        divide(home, FileSplit(train="u1.base", test="u1.test"))
+
+
+@pytest.mark.parametrize("split", [LastKSplit(), TimeSplit.model_validate(
+    {"train_through": "2005-01-03"}
+)], ids=lambda split: split.kind)
+def test_a_split_by_date_needs_dates(home: Home, split: Split) -> None:
+    home.path.mkdir(parents=True)
+    file = home.path / "undated.csv"
+    file.write_text("user_id,movie_id,rating\n1,1,1\n2,1,5\n")
+    ingest(home, [str(file)], Config())
+    with pytest.raises(SplitError, match="2 have none"):
+        divide(home, split)
+
+
+def test_a_split_must_leave_something_to_train_on(home: Home) -> None:
+    take_in(home, ROWS)
+    split = TimeSplit.model_validate({"train_through": "2004-01-01", "drop_unseen": False})
+    with pytest.raises(SplitError, match="no rating to train on"):
+        divide(home, split)
+
+
+def test_a_refused_split_leaves_the_one_before_it(home: Home) -> None:
+    take_in(home, ROWS)
+    divide(home, RandomSplit())
+    with pytest.raises(SplitError):
+        divide(home, TimeSplit.model_validate({"train_through": "2004-01-01"}))
+    with open_warehouse(home) as warehouse:
+        assert 6 == read_split(warehouse, RandomSplit()).everything.num_ratings
+
+
+days = st.integers(1, 28)
+splits = st.one_of(
+    st.builds(
+        RandomSplit,
+        seed=st.integers(0, 9),
+        test_fraction=st.floats(0, 0.4),
+        dev_fraction=st.floats(0, 0.4),
+        drop_unseen=st.booleans(),
+    ),
+    st.builds(LastKSplit, test_k=st.integers(0, 3), dev_k=st.integers(0, 3)),
+    days.map(lambda day: TimeSplit.model_validate({"train_through": f"2005-01-{day:02}"})),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        st.tuples(st.integers(1, 5), days),
+        min_size=2,
+    ),
+    splits,
+)
+def test_parts_are_disjoint_and_sum_to_the_whole(
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: dict[tuple[int, int], tuple[int, int]],
+    split: Split,
+) -> None:
+    home = Home(tmp_path_factory.mktemp("home"))
+    rows = [(user, movie, *cell) for (user, movie), cell in cells.items()]
+    take_in(home, [*rows, (99, 99, 1, 1), (99, 98, 5, 1)])
+    try:
+        report, ratings = divide(home, split)
+    except SplitError:
+        return
+    parts = [pairs(ratings, part) for part in Part]
+    assert len(rows) + 2 == sum(map(len, parts)) == sum(report.counts.values())
+    assert {(u, m, float(r)) for u, m, r, _ in rows} <= set.union(*parts)
+    if split.drop_unseen:
+        trained = parts[0]
+        known_users, known_movies = {u for u, _, _ in trained}, {m for _, m, _ in trained}
+        assert all(u in known_users and m in known_movies for u, m, _ in parts[1] | parts[2])
+
+
+def test_another_seed_draws_other_ratings_in_the_stated_shares(home: Home) -> None:
+    take_in(home, [(user, movie, 1 + user % 5, 1) for user in range(60) for movie in range(50)])
+    first, ratings = divide(home, RandomSplit(seed=0, test_fraction=0.1, dev_fraction=0.2))
+    _, others = divide(home, RandomSplit(seed=1, test_fraction=0.1, dev_fraction=0.2))
+    assert 300 == pytest.approx(first.counts[Part.TEST], abs=60)
+    assert 600 == pytest.approx(first.counts[Part.DEV], abs=80)
+    assert pairs(ratings, Part.TEST) != pairs(others, Part.TEST)

@@ -1,0 +1,88 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deeprec.config import WarehouseConfig
+from deeprec.errors import WarehouseError
+from deeprec.home import Home
+from deeprec.warehouse import open_database, open_warehouse
+
+IMPATIENT = WarehouseConfig(lock_timeout_s=0.5)
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_new_home_gets_a_warehouse_with_nothing_in_it(home: Home) -> None:
+    with open_warehouse(home) as warehouse:
+        assert (0, 0, 0, 0) == warehouse.row("vectors/counts")
+    assert home.warehouse.is_file()
+
+
+def test_a_transaction_is_all_or_nothing(home: Home) -> None:
+    with open_warehouse(home) as warehouse:
+        with pytest.raises(RuntimeError), warehouse.transaction():
+            warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+            raise RuntimeError
+        assert [] == warehouse.rows("vectors/built_from")
+        with warehouse.transaction():
+            warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+    with open_warehouse(home) as warehouse:
+        assert [("x",)] == warehouse.rows("vectors/built_from")
+
+
+def test_an_absent_file_is_not_made_by_a_reader(tmp_path: Path) -> None:
+    with (
+        pytest.raises(WarehouseError, match="no such file"),
+        open_database(tmp_path / "absent.duckdb", read_only=True),
+    ):
+        pass
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_not_duckdbs_is_named(home: Home) -> None:
+    home.path.mkdir()
+    home.warehouse.write_bytes(b"these are not the bytes you are looking for" * 999)
+    with pytest.raises(WarehouseError, match=r"warehouse\.duckdb"), open_warehouse(home):
+        pass
+
+
+def test_another_process_that_holds_the_file_is_waited_for_then_named(home: Home) -> None:
+    with open_warehouse(home):
+        pass
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home.warehouse)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert b"held\n" == holder.stdout.readline()
+        with (
+            pytest.raises(WarehouseError, match=rf"held by another process.*{holder.pid}"),
+            open_warehouse(home, IMPATIENT),
+        ):
+            pass
+        holder.kill()
+    with open_warehouse(home, IMPATIENT) as warehouse:
+        assert [] == warehouse.rows("vectors/built_from")
+
+
+def test_two_writers_of_one_home_take_turns(home: Home) -> None:
+    with (
+        open_warehouse(home),
+        pytest.raises(WarehouseError, match="held by another deeprec process"),
+        open_warehouse(home, IMPATIENT),
+    ):
+        pass
+
+
+def test_a_warehouse_of_another_schema_is_refused(home: Home) -> None:
+    with open_warehouse(home) as warehouse:
+        warehouse.run("warehouse/record_version", version=99)
+    with pytest.raises(WarehouseError, match="schema version 99"), open_warehouse(home):
+        pass

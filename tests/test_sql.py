@@ -1,0 +1,124 @@
+"""Every statement under sql/ runs against the schema it is for, is described, and is used."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from deeprec.home import Home
+from deeprec.warehouse import Database, open_database, open_warehouse, sql_root, statement
+
+NAMES = sorted(
+    file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")
+)
+PUBLISHED = re.compile(
+    r"scores/(create|insert)_|scores/(find_shard|progress|counts|recommended_titles)$"
+)
+NOW = datetime(2026, 1, 1)  # noqa: DTZ001 (the warehouse keeps UTC without saying so)
+ID, TEXT, NUMBER = pa.int64(), pa.string(), pa.float64()
+BATCH_TYPES = {
+    "user_id": ID,
+    "movie_id": ID,
+    "rank": ID,
+    "predicted_rating": pa.decimal32(3, 2),
+    "title": TEXT,
+    "year": pa.int16(),
+    "num_train_ratings": ID,
+    "num_ratings": ID,
+    "is_known": pa.bool_(),
+    "run_id": TEXT,
+    "bundle_id": TEXT,
+    "data_digest": TEXT,
+    "status": TEXT,
+    "started_at": pa.timestamp("us"),
+    "finished_at": pa.timestamp("us"),
+    "num_users": ID,
+    "num_movies": ID,
+    "num_predictions": ID,
+    "num_recommendations": ID,
+    "num_bias_users": ID,
+    "num_bias_movies": ID,
+    "rating": pa.float32(),
+    "rated_at": pa.timestamp("us"),
+    "file_id": pa.int32(),
+    "line_number": ID,
+    "text": TEXT,
+    "reason": TEXT,
+    "path": TEXT,
+    "source": TEXT,
+    "role": TEXT,
+    "format": TEXT,
+    "size_bytes": ID,
+    "sha256": TEXT,
+    "rows_read": ID,
+    "rows_rejected": ID,
+}
+PARAMETERS = {
+    "part": "test",
+    "status": "failed",
+    "train": "*",
+    "test": "*",
+    "built_at": NOW,
+    "trained_at": NOW,
+    "evaluated_at": NOW,
+    "started_at": NOW,
+    "finished_at": NOW,
+    "ingested_at": NOW,
+    "train_from": NOW.date(),
+    "train_through": NOW.date(),
+    "dev_through": NOW.date(),
+    "test_through": NOW.date(),
+}
+SOURCE = "\n".join(
+    file.read_text(encoding="utf-8")
+    for package in ("deeprec", "flows")
+    for file in (Path(__file__).parents[1] / package).rglob("*.py")
+)
+
+
+@contextmanager
+def database_for(name: str, home: Home) -> Iterator[Database]:
+    """The warehouse or a file being scored, with what the statement expects to be there."""
+    if PUBLISHED.match(name):
+        home.path.mkdir()
+        with open_database(home.predictions) as scores:
+            for table in ("predicted_ratings", "recommendations", "users", "scoring_shards"):
+                scores.run_with(f"scores/create_{table}", empty_batch())
+            scores.run_with("scores/create_movies", empty_batch())
+            yield scores
+    else:
+        with open_warehouse(home) as warehouse:
+            warehouse.run("splits/random", seed=0, test_fraction=0.1, dev_fraction=0.1)
+            yield warehouse
+
+
+def empty_batch() -> pa.Table:
+    return pa.schema(list(BATCH_TYPES.items())).empty_table()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_statement_runs(name: str, home: Home) -> None:
+    code = re.sub(r"--.*", "", statement(name))
+    names = set(re.findall(r"\$(\w+)", code))
+    with database_for(name, home) as database:
+        database.run_with(name, empty_batch(), **{key: PARAMETERS.get(key, 1) for key in names})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_statement_is_one_and_says_what_it_gives(name: str) -> None:
+    text = statement(name)
+    assert text.startswith("-- ")
+    assert 1 == re.sub(r"--.*", "", text).count(";")
+    assert len(text.splitlines()) <= 50
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_statement_is_used(name: str) -> None:
+    folder, _, last = name.partition("/")
+    run_as_a_family = folder in {"schema", "checks"} or name.startswith("scores/create_")
+    by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file")}
+    assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE
