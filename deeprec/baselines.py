@@ -69,4 +69,6 @@ def _damped_means(
     """Sum of a group's residuals over its count plus the damping; 0 for an empty group."""
     total_G = np.bincount(group_R, weights=residual_R, minlength=n)
     weight_G = np.bincount(group_R, minlength=n) + damping
-    return np.divide(total_G, weight_G, out=np.zeros(n), where=weight_G > 0).astype(np.float32)
+    mean_G = np.zeros(n)
+    np.divide(total_G, weight_G, out=mean_G, where=weight_G > 0)
+    return mean_G.astype(np.float32)

@@ -10,6 +10,16 @@ from typing import Any
 import torch
 
 _LOG = logging.getLogger(__name__)
+# All that torch.load and a look inside have been seen to raise over damaged files.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    pickle.UnpicklingError,
+)
 
 
 def save(path: Path, fingerprint: str, state: Mapping[str, Any]) -> None:

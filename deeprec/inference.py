@@ -3,6 +3,8 @@
 Shape legend: B users in a batch, M movies of the bundle's vocabulary.
 """
 
+import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ PREDICTED = "predicted_ratings"
 UNCLIPPED = "unclipped_ratings"
 
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
+_FATAL = 4  # the rest goes to stderr in red, and our own errors say it in one sentence
+# Tensor cores round to ten bits of mantissa, a hundred times the difference an export allows.
+_CUDA = ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,9 @@ class Graph:
 
     def predict(self, values_BM: sparse.csr_array[np.float32]) -> Scores:
         """Scores of every movie for each user of the batch."""
-        dense = {RATINGS: values_BM.toarray()}
+        dense: dict[str, Floats] = {RATINGS: values_BM.toarray()}
         if RATED in self._inputs:
-            structure_BM = sparse.csr_array(
-                (np.ones_like(values_BM.data), values_BM.indices, values_BM.indptr),
-                shape=values_BM.shape,
-            )
-            dense[RATED] = structure_BM.toarray()
+            dense[RATED] = _structure(values_BM).toarray()
         predicted_BM, unclipped_BM = self._session.run([PREDICTED, UNCLIPPED], dense)
         return Scores(predicted_BM, unclipped_BM)
 
@@ -75,7 +76,8 @@ def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Gra
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = num_threads
-    options.log_severity_level = 4  # our own errors say it in one sentence
+    options.log_severity_level = _FATAL
+    ort.set_default_logger_severity(_FATAL)
     try:
         graph = Graph(ort.InferenceSession(path, options, providers=_providers(device)))
     except Exception as error:
@@ -88,10 +90,17 @@ def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Gra
     return graph
 
 
-def _providers(device: Device) -> list[str]:
-    """CUDA first where it may work: naming it on a machine without a GPU prints errors."""
+def _structure(values_BM: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
+    """1 wherever a rating is stored."""
+    ones_R = np.ones(values_BM.nnz, dtype=np.float32)
+    return sparse.csr_array((ones_R, values_BM.indices, values_BM.indptr), shape=values_BM.shape)
+
+
+def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+    """CUDA first where it may work; naming it elsewhere costs a search for its libraries."""
     wanted = device == "cuda" or (device == "auto" and _NVIDIA_DEVICE.exists())
-    if wanted and "CUDAExecutionProvider" in ort.get_available_providers():
-        ort.preload_dlls()  # the CUDA libraries that a CUDA torch brought along
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
+    if not wanted or _CUDA[0] not in ort.get_available_providers():
+        return ["CPUExecutionProvider"]
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints which libraries are missing
+        ort.preload_dlls()  # those that a CUDA torch brought along
+    return [_CUDA, "CPUExecutionProvider"]

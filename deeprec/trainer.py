@@ -6,7 +6,6 @@ Shape legend: U users, B users in a batch, M movies.
 import logging
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +20,13 @@ from torch.nn import functional
 from deeprec import checkpoint as checkpoints
 from deeprec.autoencoder import RatingPredictor
 from deeprec.batches import Batch, DenseBatches, rated_cells
-from deeprec.errors import DeviceError, TrainingError
+from deeprec.device import resolve_device
+from deeprec.errors import TrainingError
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 
 if TYPE_CHECKING:
-    from deeprec.config import Device, TrainConfig
+    from deeprec.config import TrainConfig
 
 _LOG = logging.getLogger(__name__)
 _HELD_OUT_BATCH = 256  # users
@@ -114,34 +114,6 @@ def fit(
 def masked_mse(predicted_BM: Tensor, actual_BM: Tensor, mask_BM: Tensor) -> Tensor:
     """Mean squared error over the cells where the mask is 1 (the poster, equation 2)."""
     return ((predicted_BM - actual_BM) * mask_BM).square().sum() / mask_BM.sum()
-
-
-def resolve_device(device: "Device") -> torch.device:
-    """The device to compute on; `auto` is a GPU where one works, else the CPU.
-
-    Raises:
-        DeviceError: `cuda` was asked for and cannot be used.
-    """
-    problem = "" if device == "cpu" else _problem_with_cuda()
-    if problem and device == "cuda":
-        raise DeviceError(
-            f"device = cuda was asked for, but {problem}; use device = auto or cpu, "
-            "or install an NVIDIA driver and a CUDA build of torch"
-        )
-    return torch.device("cpu" if device == "cpu" or problem else "cuda")
-
-
-def _problem_with_cuda() -> str:
-    """Why torch cannot use a GPU, or nothing: a driver that is too old shows only on first use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if not torch.cuda.is_available():
-            return "torch finds no usable NVIDIA GPU here"
-        try:
-            torch.zeros(1, device="cuda")
-        except RuntimeError as error:
-            return f"the GPU refuses to work ({str(error).splitlines()[0]})"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -269,7 +241,7 @@ class _Run:
 
     def _step(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
 
     def _require_finite(self, epoch: int, *rmses: float | None) -> None:

@@ -25,14 +25,14 @@ def demo(
     home: Annotated[Path, typer.Option(help="Folder that everything goes into.")] = Path("demo"),
 ) -> None:
     """Generate a sample, run the pipeline on it, show ten recommendations for one user."""
-    console = Console()
+    diagnostics = Console(stderr=True)
     try:
-        run_pipeline(Home.locate(home), console)
-        show_result(Home.locate(home), console)
+        run_pipeline(Home.locate(home), diagnostics)
+        show_result(Home.locate(home), Console(soft_wrap=True))
     except DeeprecError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        console.print("interrupted; run it again to go on from here")
+        diagnostics.print("interrupted; run it again to go on from here")
         sys.exit(_INTERRUPTED)
 
 
@@ -81,4 +81,6 @@ def show_result(home: Home, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(demo)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(demo)
+    app()

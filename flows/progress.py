@@ -35,4 +35,6 @@ class RunProgress:
         if what in self._bars:
             update_progress_artifact(self._bars[what], percent, description)
         else:
-            self._bars[what] = create_progress_artifact(percent, description=description)
+            bar = create_progress_artifact(percent, description=description)
+            assert isinstance(bar, UUID), bar  # a coroutine where an event loop runs; none does
+            self._bars[what] = bar

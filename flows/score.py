@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from deeprec import scoring
+from deeprec import publishing, runs, scoring
 from deeprec.publishing import ScoreReport
 from deeprec.runs import ScoringPlan
 from deeprec.scoring import ShardReport
@@ -34,7 +34,8 @@ def score_flow(
 def score_shards(plan: ScoringPlan) -> None:
     """Every shard as a task run; as many at once as the configuration has workers."""
     progress = RunProgress()
-    with ThreadPoolTaskRunner(max_workers=plan.config.num_workers) as workers:
+    pool: ThreadPoolTaskRunner[ShardReport] = ThreadPoolTaskRunner(plan.config.num_workers)
+    with pool as workers:
         shards = workers.map(
             score_shard, {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)}
         )
@@ -46,7 +47,7 @@ def score_shards(plan: ScoringPlan) -> None:
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
 def prepare_run(project: Project) -> ScoringPlan:
     """An unfinished run of the same inputs is taken up again."""
-    return scoring.prepare_run(project.home, project.config)
+    return runs.prepare_run(project.home, project.config)
 
 
 @task(
@@ -64,4 +65,4 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
 def publish_run(project: Project, plan: ScoringPlan) -> ScoreReport:
     """Readers see the whole new run from here on, or the old one."""
-    return scoring.publish_run(project.home, plan.run_dir, project.config)
+    return publishing.publish_run(project.home, plan.run_dir, project.config)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from deeprec.config import Device
 from deeprec.home import Home
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -19,3 +20,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real ratings are not at hand: {SHARED_DATA} does not exist")
     return SHARED_DATA
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> Device:
+    import torch  # noqa: PLC0415 - three seconds that most tests need not spend
+
+    name: Device = request.param
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU that torch can use")
+    return name

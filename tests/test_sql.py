@@ -16,7 +16,7 @@ NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")
 )
 PUBLISHED = re.compile(
-    r"scores/(create|insert)_|scores/(find_shard|progress|counts|recommended_titles)$"
+    r"scores/(create|insert)_|scores/(find_shard|progress|counts|recommended_titles|most_active_user)$"
 )
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 (the warehouse keeps UTC without saying so)
 ID, TEXT, NUMBER = pa.int64(), pa.string(), pa.float64()

@@ -1,7 +1,7 @@
 """Rows that have been read, each with its file and line; how they were read is not known here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,27 +30,54 @@ REJECTED_SCHEMA = pl.Schema({**_PLACE, "text": pl.String, "reason": pl.String})
 
 @dataclass(frozen=True)
 class Batch:
-    """What a chunk came to: rows to keep, rows refused, and how many rows each file had in it."""
+    """What a chunk came to: rows to keep, rows refused, and which files ended in it."""
 
     role: Role
     rows: pl.DataFrame
     rejected: pl.DataFrame
-    num_read: Mapping[int, int]
     ended: Sequence[FileDigest]
     num_bytes: int
 
 
-@dataclass
 class Places:
-    """Where the rows of a chunk stand in their files."""
+    """Where the rows of a chunk stand in their files, and what their lines say."""
 
-    chunk: Chunk
-    _first_rows: Rows = field(init=False)
-    _file_ids: npt.NDArray[np.int32] = field(init=False)
-    _first_lines: Rows = field(init=False)
+    def __init__(self, chunk: Chunk) -> None:
+        self._data = chunk.data
+        self._first_rows = np.array([span.first_row for span in chunk.spans], dtype=np.int64)
+        self._first_lines = np.array([span.first_line for span in chunk.spans], dtype=np.int64)
+        self._file_ids = np.array([span.file_id for span in chunk.spans], dtype=np.int32)
 
-    def __post_init__(self) -> None:
-        spans = self.chunk.spans
-        self._first_rows = np.array([span.first_row for span in spans], dtype=np.int64)
-        self._first_lines = np.array([span.first_line for span in spans], dtype=np.int64)
-        self._file_ids = np.array([span.file_id for span in spans], dtype=np.int32)
+    def of(self, rows: Rows) -> tuple[npt.NDArray[np.int32], Rows]:
+        """The file and the line (1-based) of each row."""
+        span = np.searchsorted(self._first_rows, rows, side="right") - 1
+        return self._file_ids[span], rows - self._first_rows[span] + self._first_lines[span]
+
+    def names_rows(self) -> Rows:
+        """The rows that are the first line of a file."""
+        return self._first_rows[self._first_lines == 1]
+
+    def lines(self, rows: Rows) -> list[bytes]:
+        """The text of some rows, without line ends; newlines are sought only when asked."""
+        if not len(rows):
+            return []
+        ends = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        return [
+            self._data[start:end].rstrip(b"\r")
+            for start, end in zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
+        ]
+
+    def rejected(self, refused: Mapping[int, tuple[bytes, Reason]]) -> pl.DataFrame:
+        """The refused rows with file, line, text and reason."""
+        rows = np.fromiter(refused, dtype=np.int64, count=len(refused))
+        file_ids, line_numbers = self.of(rows)
+        return pl.DataFrame(
+            {
+                "file_id": file_ids,
+                "line_number": line_numbers,
+                "text": [printable(line) for line, _ in refused.values()],
+                "reason": [reason.value for _, reason in refused.values()],
+            },
+            schema=REJECTED_SCHEMA,
+        )

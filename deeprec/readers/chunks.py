@@ -45,6 +45,7 @@ class Chunk:
 
     data: bytes = b""
     num_rows: int = 0
+    num_bytes: int = 0  # of the files, packed as they are
     spans: list[Span] = field(default_factory=list)
     ended: list[FileDigest] = field(default_factory=list)
 
@@ -57,7 +58,7 @@ class HashedFile(io.RawIOBase):
         self._file = path.open("rb", buffering=0)
         self._before = os.fstat(self._file.fileno())
         self._sha256 = hashlib.sha256()
-        self._num_bytes = 0
+        self.num_bytes = 0
 
     def readable(self) -> bool:
         """True."""
@@ -67,7 +68,7 @@ class HashedFile(io.RawIOBase):
         """How many of the file's next bytes were put into the buffer; 0 at its end."""
         count = self._file.readinto(buffer)
         self._sha256.update(memoryview(buffer)[:count])
-        self._num_bytes += count
+        self.num_bytes += count
         return count
 
     def close(self) -> None:
@@ -86,11 +87,11 @@ class HashedFile(io.RawIOBase):
             self._before.st_size,
             self._before.st_mtime_ns,
         )
-        if not same or self._num_bytes != after.st_size:
+        if not same or self.num_bytes != after.st_size:
             raise SourceError(
                 f"{self.path}: changed while it was read; run this again once it is complete"
             )
-        return FileDigest(file_id, self._num_bytes, self._sha256.hexdigest())
+        return FileDigest(file_id, self.num_bytes, self._sha256.hexdigest())
 
 
 @contextmanager
@@ -129,13 +130,17 @@ def read_chunks(files: Mapping[int, Path], chunk_bytes: int) -> Iterator[Chunk]:
     chunk, pieces, size = Chunk(), list[bytes](), 0
     for file_id, path in files.items():
         with open_hashed(path) as file:
+            num_bytes = 0
             for first_line, block in _blocks(_unpacked(file), path, chunk_bytes):
                 if pieces and size + len(block) > chunk_bytes:
                     chunk.data = b"".join(pieces)
                     yield chunk
                     chunk, pieces, size = Chunk(), [], 0
-                chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
+                if not chunk.spans or chunk.spans[-1].file_id != file_id:
+                    chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
                 chunk.num_rows += block.count(b"\n")
+                chunk.num_bytes += file.num_bytes - num_bytes
+                num_bytes = file.num_bytes
                 pieces.append(block)
                 size += len(block)
             chunk.ended.append(file.finish(file_id))

@@ -1,0 +1,319 @@
+"""Ratings from delimited text: a typed parse of whole chunks, and an exact look at doubtful lines.
+
+The fast parse decides nothing that it is not sure of: a row of which any needed field is missing,
+off the scale or of another type, or that has a field too many, is read again as text.
+
+Shape legend: R rows of a chunk, D doubtful rows.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from deeprec.ratings import RatingScale
+from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows
+from deeprec.readers.chunks import Chunk, read_chunks
+from deeprec.readers.fields import (
+    LAST_SECOND,
+    clean,
+    integer,
+    iso_moment,
+    number,
+    unix_moment,
+)
+from deeprec.readers.layouts import DateKind, RatingsLayout, Role
+from deeprec.readers.rejections import Reason
+
+_OVERFLOW = "overflow"
+_BLANK = "between_"  # the empty column between the two marks of `::`
+_HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rating:
+    """What a line says; `movie_id` is None where a header names the movie."""
+
+    user_id: int
+    movie_id: int | None
+    rating: float
+    moment: int | None  # microseconds since 1970
+
+
+@dataclass(frozen=True)
+class Header:
+    """A line `N:`; without a number it is broken, and the lines after it are of no known movie."""
+
+    movie_id: int | None
+
+
+def read_ratings(
+    files: Mapping[int, Path], layout: RatingsLayout, scale: RatingScale | None, chunk_bytes: int
+) -> Iterator[Batch]:
+    """The ratings of some files of one layout, chunk by chunk.
+
+    Args:
+        files: by file id.
+        layout: of all of them.
+        scale: ratings that are not on it are refused; None admits every finite number.
+        chunk_bytes: text parsed at once.
+
+    Raises:
+        SourceError: a file cannot be read, or changes while it is.
+    """
+    movie_id = None
+    for chunk in read_chunks(files, chunk_bytes):
+        reader = _ChunkReader(chunk, layout, scale, movie_id)
+        yield reader.batch()
+        movie_id = reader.last_movie_id
+
+
+def judge(
+    line: bytes, layout: RatingsLayout, scale: RatingScale | None
+) -> Rating | Header | Reason | None:
+    """What one line is: a rating, a header, refused for a reason, or None for a blank one."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return Reason.UNDECODABLE
+    if not text.strip():
+        return None
+    if layout.has_movie_headers and ":" in text and layout.separator not in text:
+        found = _HEADER.fullmatch(text)
+        return Header(int(found["movie_id"]) if found else None)
+    fields = _split(text, layout.separator)
+    if len(fields) != len(layout.columns):
+        return Reason.WRONG_COLUMN_COUNT
+    return _judge_fields(dict(zip(layout.columns, map(clean, fields), strict=True)), layout, scale)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    if '"' in text and len(separator) == 1:
+        return next(csv.reader([text], delimiter=separator))
+    return text.split(separator)
+
+
+def _judge_fields(
+    fields: Mapping[str | None, str], layout: RatingsLayout, scale: RatingScale | None
+) -> Rating | Reason:
+    needed = [fields[name] for name in ("user_id", "movie_id", "rating") if name in fields]
+    if not all(needed):
+        return Reason.MISSING_VALUE
+    user_id, rating = integer(fields["user_id"]), number(fields["rating"])
+    movie_id = integer(fields["movie_id"]) if "movie_id" in fields else None
+    if user_id is None or rating is None or ("movie_id" in fields and movie_id is None):
+        return Reason.NOT_A_NUMBER
+    if not np.isfinite(np.float32(rating)) or (scale and not scale.admits(np.array([rating]))[0]):
+        return Reason.OFF_SCALE
+    moment = None
+    if layout.dates:
+        read_moment = unix_moment if layout.dates is DateKind.UNIX else iso_moment
+        moment = read_moment(fields["rated_at"])
+        if moment is None:
+            return Reason.UNKNOWN_DATE
+    return Rating(user_id, movie_id, rating, moment)
+
+
+class _ChunkReader:
+    """One chunk on its way from bytes to a batch."""
+
+    def __init__(
+        self,
+        chunk: Chunk,
+        layout: RatingsLayout,
+        scale: RatingScale | None,
+        movie_id: int | None,
+    ) -> None:
+        self._chunk = chunk
+        self._layout = layout
+        self._scale = scale
+        self._places = Places(chunk)
+        self.last_movie_id = movie_id
+
+    def batch(self) -> Batch:
+        """The chunk's ratings, what was refused, and the files that ended in it."""
+        chunk = self._chunk
+        rejected = self._places.rejected({})
+        rows = pl.DataFrame(schema=RATING_SCHEMA)
+        if chunk.num_rows:
+            rows, rejected = self._read()
+        return Batch(Role.RATINGS, rows, rejected, chunk.ended, len(chunk.data))
+
+    def _read(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        frame = _parse(self._chunk, self._layout)
+        is_sure_R = _is_sure(frame, self._layout, self._scale)
+        if self._layout.names_line:
+            is_sure_R[self._places.names_rows()] = False
+        doubtful_D = np.flatnonzero(~is_sure_R)
+        lines = dict(zip(doubtful_D.tolist(), self._places.lines(doubtful_D), strict=True))
+        verdicts = {row: judge(line, self._layout, self._scale) for row, line in lines.items()}
+        if self._layout.names_line:
+            verdicts.update(dict.fromkeys(self._places.names_rows().tolist()))
+        headers = {row: said for row, said in verdicts.items() if isinstance(said, Header)}
+        found = {row: said for row, said in verdicts.items() if isinstance(said, Rating)}
+        refused = {
+            row: (lines[row], said) for row, said in verdicts.items() if isinstance(said, Reason)
+        }
+        refused |= {
+            row: (lines[row], Reason.NOT_A_NUMBER)
+            for row, said in headers.items()
+            if said.movie_id is None
+        }
+        rows_R, columns = _columns(frame, is_sure_R, found, self._layout)
+        if self._layout.has_movie_headers:
+            movie_id_R, is_headed_R = self._headed(rows_R, headers)
+            columns["movie_id"] = movie_id_R
+            astray = rows_R[~is_headed_R]
+            before = zip(astray.tolist(), self._places.lines(astray), strict=True)
+            refused |= {row: (line, Reason.BEFORE_HEADER) for row, line in before}
+            rows_R = rows_R[is_headed_R]
+            columns = {name: values[is_headed_R] for name, values in columns.items()}
+        columns["file_id"], columns["line_number"] = self._places.of(rows_R)
+        kept = pl.DataFrame(columns).select(
+            pl.col(name).cast(dtype) for name, dtype in RATING_SCHEMA.items()
+        )
+        if not self._layout.dates:
+            kept = kept.with_columns(rated_at=pl.lit(None, RATING_SCHEMA["rated_at"]))
+        return kept, self._places.rejected(refused)
+
+    def _headed(
+        self, rows_R: Rows, headers: Mapping[int, Header]
+    ) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """The movie that the header before each row names, and whether there is one.
+
+        No header counts beyond the end of its file; one counts on into the file's next chunk.
+        """
+        marks = [
+            (span.first_row, self.last_movie_id if span.first_line > 1 else None)
+            for span in self._chunk.spans
+        ]
+        marks += [(row, header.movie_id) for row, header in headers.items()]
+        marks.sort(key=lambda mark: mark[0])  # stable: a file's start comes before its header
+        mark_rows = np.array([row for row, _ in marks], dtype=np.int64)
+        movie_ids = np.array([movie_id or 0 for _, movie_id in marks], dtype=np.int64)
+        is_known = np.array([movie_id is not None for _, movie_id in marks], dtype=bool)
+        self.last_movie_id = marks[-1][1]
+        place_R = np.searchsorted(mark_rows, rows_R, side="right") - 1
+        return movie_ids[place_R], is_known[place_R]
+
+
+def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
+    """One row a line, null where a field is not of its column's type."""
+    schema = _schema(layout)
+    frame = pl.scan_csv(
+        chunk.data,
+        has_header=False,
+        schema=schema,
+        separator=layout.separator[0],
+        quote_char=None,
+        ignore_errors=True,
+        truncate_ragged_lines=True,
+        missing_columns="insert",
+        extra_columns="ignore",
+        empty_string_is_null=False,
+        encoding="utf8-lossy",
+    ).collect()
+    if frame.height != chunk.num_rows:  # lines that the parser sees otherwise: read each as text
+        return pl.DataFrame(schema=schema).clear(chunk.num_rows)
+    return frame
+
+
+def _schema(layout: RatingsLayout) -> pl.Schema:
+    """A type for each column, and one for a field too many."""
+    date_type = {
+        DateKind.UNIX: pl.Int64(),
+        DateKind.DAY: pl.Date(),
+        DateKind.TIMESTAMP: pl.String(),
+    }
+    types: dict[str, pl.DataType] = {}
+    for place, column in enumerate(layout.columns):
+        if place and len(layout.separator) > 1:
+            types[f"{_BLANK}{place}"] = pl.String()
+        match column:
+            case "user_id" | "movie_id":
+                types[column] = pl.Int64()
+            case "rating":
+                types[column] = pl.Float32()
+            case "rated_at":
+                types[column] = date_type[layout.dates] if layout.dates else pl.String()
+            case None:
+                types[f"unused_{place}"] = pl.String()
+    return pl.Schema({**types, _OVERFLOW: pl.String()})
+
+
+def _is_sure(
+    frame: pl.DataFrame, layout: RatingsLayout, scale: RatingScale | None
+) -> npt.NDArray[np.bool_]:
+    """Which rows need no second look."""
+    needed = [column for column in layout.columns if column and column != "rated_at"]
+    sure = [pl.col(column).is_not_null() for column in needed]
+    sure += [pl.col(_OVERFLOW).is_null(), pl.col("rating").is_finite()]
+    sure += [
+        (pl.col(name) == "").fill_null(value=False) for name in frame.columns if _BLANK in name
+    ]
+    sure += [pl.col(name).is_not_null() for name in frame.columns if name.startswith("unused_")]
+    match layout.dates:
+        case DateKind.UNIX:
+            sure.append(pl.col("rated_at").is_between(0, LAST_SECOND).fill_null(value=False))
+        case DateKind.DAY:
+            sure.append(pl.col("rated_at").is_not_null())
+        case DateKind.TIMESTAMP:
+            sure.append(_timestamp().is_not_null())
+        case None:
+            pass
+    is_sure_R = frame.select(pl.all_horizontal(sure).fill_null(value=False)).to_series().to_numpy()
+    if scale:
+        is_sure_R = is_sure_R & scale.admits(frame["rating"].fill_null(np.nan).to_numpy())
+    return np.array(is_sure_R)
+
+
+def _timestamp() -> pl.Expr:
+    """The two usual ways to write one; others are read one by one."""
+    text = pl.col("rated_at").str
+    return pl.coalesce(
+        text.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"),
+        text.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us"),
+    )
+
+
+def _columns(
+    frame: pl.DataFrame,
+    is_sure_R: npt.NDArray[np.bool_],
+    found: Mapping[int, Rating],
+    layout: RatingsLayout,
+) -> tuple[Rows, dict[str, npt.NDArray[np.generic]]]:
+    """Sure rows from the frame and found ones from their lines, in the order of the file."""
+    names = [column for column in layout.columns if column and column != "rated_at"]
+    if layout.dates:
+        moment = (
+            {
+                DateKind.UNIX: pl.col("rated_at") * _MICROSECONDS,
+                DateKind.DAY: pl.col("rated_at").cast(pl.Datetime("us")).to_physical(),
+                DateKind.TIMESTAMP: _timestamp().to_physical(),
+            }[layout.dates]
+            if frame.height
+            else pl.lit(0)
+        )
+        frame = frame.with_columns(rated_at=moment.cast(pl.Int64))
+        names.append("rated_at")
+    sure = frame.select(names).filter(is_sure_R)
+    rows_R = np.flatnonzero(is_sure_R)
+    columns = {name: sure[name].to_numpy() for name in names}
+    if found:
+        rows_F = np.fromiter(found, dtype=np.int64, count=len(found))
+        attribute = {"rated_at": "moment"}
+        for name in names:
+            values_F = [getattr(said, attribute.get(name, name)) for said in found.values()]
+            columns[name] = np.concatenate(
+                [columns[name], np.array(values_F, dtype=columns[name].dtype)]
+            )
+        order = np.argsort(rows_R := np.concatenate([rows_R, rows_F]))
+        rows_R = rows_R[order]
+        columns = {name: values[order] for name, values in columns.items()}
+    return rows_R, columns

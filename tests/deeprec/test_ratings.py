@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from deeprec.ratings import RatingMatrix, RatingScale
+
+
+def matrix() -> RatingMatrix:
+    """Three users, movies 10, 20, 30; the second user has rated nothing, a 0 is a rating."""
+    values_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+        (
+            np.array([5, 0, 3], dtype=np.float32),
+            np.array([0, 2, 1], dtype=np.int32),
+            np.array([0, 2, 2, 3]),
+        ),
+        shape=(3, 3),
+    )
+    return RatingMatrix(np.array([1, 2, 3]), np.array([10, 20, 30]), values_UM)
+
+
+@pytest.mark.parametrize(
+    ("scale", "admitted"),
+    [
+        (RatingScale(1, 5, 1), [False, False, True, False, True, False, False]),
+        (RatingScale(0.5, 5, 0.5), [False, True, True, True, True, False, False]),
+        (RatingScale(0, 10), [True, True, True, True, True, True, False]),
+    ],
+)
+def test_a_scale_admits_its_values(scale: RatingScale, admitted: list[bool]) -> None:
+    values = np.array([0, 0.5, 1, 1.5, 5, 6, np.nan], dtype=np.float32)
+    assert admitted == scale.admits(values).tolist()
+
+
+def test_a_scale_needs_room() -> None:
+    with pytest.raises(ValueError, match="minimum < maximum"):
+        RatingScale(5, 5)
+
+
+def test_a_zero_is_a_rating() -> None:
+    assert 3 == matrix().num_ratings
+    assert 3 == matrix().restrict_movies(np.array([10, 20, 30])).num_ratings
+
+
+def test_movies_outside_the_vocabulary_are_left_out() -> None:
+    restricted = matrix().restrict_movies(np.array([20, 30, 40]))
+    assert [[0, 0, 0], [0, 0, 0], [3, 0, 0]] == restricted.values_UM.toarray().tolist()
+    assert [0, 1, 1, 2] == restricted.values_UM.indptr.tolist()
+
+
+def test_a_vocabulary_of_no_movies_leaves_no_rating() -> None:
+    assert 0 == matrix().restrict_movies(np.array([], dtype=np.int64)).num_ratings
+
+
+def test_marked_ratings_and_users_are_kept() -> None:
+    kept = matrix().select_ratings(np.array([True, False, True]))
+    assert [[5, 0, 0], [0, 0, 0], [0, 3, 0]] == kept.values_UM.toarray().tolist()
+    users = matrix().select_users(np.array([False, True, True]))
+    assert [2, 3] == users.user_ids_U.tolist()
+    assert [1, 2] == matrix().select_rows(slice(0, 2)).user_ids_U.tolist()
+
+
+@given(st.sets(st.integers(0, 12)), st.sets(st.integers(0, 12), min_size=1))
+def test_restricting_keeps_exactly_the_known_movies(here: set[int], known: set[int]) -> None:
+    ids_M = np.array(sorted(here), dtype=np.int64)
+    values_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+        np.asarray([ids_M + 1], dtype=np.float32)
+    )
+    ratings = RatingMatrix(np.array([1]), ids_M, values_UM)
+    known_ids = np.array(sorted(known), dtype=np.int64)
+    restricted = ratings.restrict_movies(known_ids)
+    found = dict(zip(restricted.values_UM.indices, restricted.values_UM.data, strict=True))
+    assert {int(np.searchsorted(known_ids, i)): i + 1 for i in here & known} == found
