@@ -49,8 +49,8 @@ class _Command:
         b"",
         b"not a checkpoint",
         b"PK\x03\x04 nor a zip file",
-        pickle.dumps(["of another shape"]),
-        pickle.dumps(_Command()),
+        pickle.dumps(["of another shape"], protocol=2),
+        pickle.dumps(_Command(), protocol=2),
     ],
     ids=["empty", "text", "broken zip", "list", "code"],
 )

@@ -1,0 +1,334 @@
+"""Shape legend: U users, M movies, H hidden units."""
+
+import logging
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from scipy import sparse
+
+from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.config import Device, TrainConfig
+from deeprec.errors import TrainingError
+from deeprec.ratings import RatingScale
+from deeprec.trainer import EpochRecord, fit, masked_mse
+
+Matrix = npt.NDArray[np.float64]
+Ratings = sparse.csr_array[np.float32]
+
+STARS = RatingScale(1, 5, 1)
+NUM_USERS, NUM_MOVIES = 30, 12
+
+
+def settings(**values: Any) -> TrainConfig:  # noqa: ANN401 - whatever TrainConfig takes
+    return TrainConfig(**{"num_epochs": 4, "batch_size": 8, "device": "cpu", **values})
+
+
+def sparse_ratings(rows: list[list[float | None]]) -> Ratings:
+    """None is unrated; 0 is a rating of zero."""
+    places = [(u, m, r) for u, row in enumerate(rows) for m, r in enumerate(row) if r is not None]
+    user, movie, rating = zip(*places, strict=True)
+    shape = (len(rows), len(rows[0]))
+    return sparse.csr_array((np.array(rating, dtype=np.float32), (user, movie)), shape=shape)
+
+
+@pytest.fixture
+def parts() -> tuple[Ratings, Ratings]:
+    """Train and dev of a world with two tastes; the last user has rated nothing."""
+    rng = np.random.default_rng(3)
+    taste_U, side_M = rng.choice([-1, 1], NUM_USERS), rng.choice([-1, 1], NUM_MOVIES)
+    rating_UM = np.clip(np.rint(3 + np.outer(taste_U, side_M) + rng.normal(0, 0.5)), 1, 5)
+    drawn_UM = rng.random((NUM_USERS, NUM_MOVIES))
+    drawn_UM[-1] = 1
+    train_UM = np.where(drawn_UM < 0.5, rating_UM, 0).astype(np.float32)
+    dev_UM = np.where((drawn_UM >= 0.5) & (drawn_UM < 0.7), rating_UM, 0).astype(np.float32)
+    return sparse.csr_array(train_UM), sparse.csr_array(dev_UM)
+
+
+def small_network(center: bool = False, seed: int = 0, **options: Any) -> RatingPredictor:  # noqa: ANN401 - whatever Autoencoder takes
+    biases = DampedBiases(3.0, torch.linspace(-1, 1, NUM_MOVIES), 5.0) if center else None
+    return RatingPredictor(Autoencoder(NUM_MOVIES, [6, 4], seed=seed, **options), biases)
+
+
+def weights_of(network: RatingPredictor) -> list[list[float]]:
+    return [weight.flatten().tolist() for weight in network.state_dict().values()]
+
+
+def rmse_by_hand(network: RatingPredictor, train_UM: Ratings, dev_UM: Ratings) -> float:
+    known_UM = torch.from_numpy(train_UM.toarray())
+    with torch.no_grad():
+        predicted_UM = network(known_UM, (known_UM != 0).float()).clamp(1, 5).numpy()
+    hidden_UM = dev_UM.toarray()
+    return math.sqrt(np.square(predicted_UM - hidden_UM)[hidden_UM != 0].mean())
+
+
+@dataclass
+class Linear:
+    """z = D (E x + e) + d with one gradient step written out: what the trainer is held to."""
+
+    E: Matrix
+    e: Matrix
+    D: Matrix
+    d: Matrix
+
+    def __call__(self, x_M: Matrix) -> Matrix:
+        return self.D @ (self.E @ x_M + self.e) + self.d
+
+    def step(self, x_M: Matrix, target_M: Matrix, mask_M: Matrix, rate: float) -> None:
+        code_H = self.E @ x_M + self.e
+        slope_M = 2 * (self(x_M) - target_M) * mask_M / mask_M.sum()
+        slope_H = self.D.T @ slope_M
+        self.D = self.D - rate * np.outer(slope_M, code_H)
+        self.d = self.d - rate * slope_M
+        self.E = self.E - rate * np.outer(slope_H, x_M)
+        self.e = self.e - rate * slope_H
+
+    def weights(self) -> list[list[float]]:
+        return [w.flatten().tolist() for w in (self.E, self.e, self.D, self.d)]
+
+
+def linear_pair() -> tuple[RatingPredictor, Linear]:
+    autoencoder = Autoencoder(3, [2], activation="identity", output_activation="identity")
+    E, D = autoencoder.encoder_weights_HI[0], autoencoder.decoder_weights_HI[0]
+    by_hand = Linear(
+        E.detach().double().numpy().copy(),
+        np.zeros(2),
+        D.detach().double().numpy().copy(),
+        np.zeros(3),
+    )
+    return RatingPredictor(autoencoder), by_hand
+
+
+def assert_same_weights(by_hand: Linear, network: RatingPredictor) -> None:
+    names = ["encoder_weights_HI.0", "encoder_biases_H.0"]
+    names += ["decoder_weights_HI.0", "decoder_biases_H.0"]
+    state = network.autoencoder.state_dict()
+    found = [state[name].flatten().tolist() for name in names]
+    assert by_hand.weights() == [pytest.approx(values, abs=1e-5) for values in found]
+
+
+def test_masked_loss_is_the_mean_over_rated_cells() -> None:
+    predicted = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    actual = torch.tensor([[2.0, 0.0, 3.0], [0.0, 3.0, 0.0]])
+    mask = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    assert (1 + 0 + 4) / 3 == pytest.approx(masked_mse(predicted, actual, mask).item())
+
+
+def test_a_step_descends_the_masked_loss_and_a_zero_can_be_rated() -> None:
+    network, by_hand = linear_pair()
+    x_M, mask_M = np.array([4.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])
+    one_step = settings(num_epochs=1, momentum=0, learning_rate=0.05)
+    fit(network, sparse_ratings([[4, 0, None]]), None, one_step, RatingScale(0, 5))
+    by_hand.step(x_M, x_M, mask_M, rate=0.05)
+    assert_same_weights(by_hand, network)
+
+
+@pytest.mark.parametrize("target", ["output", "labels"])
+def test_refeeding_feeds_the_output_and_holds_it_to_its_target(target: str) -> None:
+    network, by_hand = linear_pair()
+    x_M, mask_M, rate = np.array([4.0, 0.0, 2.0]), np.array([1.0, 0.0, 1.0]), 0.02
+    refed = settings(
+        num_epochs=1, momentum=0, learning_rate=rate, refeed_steps=2, refeed_target=target
+    )
+    fit(network, sparse_ratings([[4, None, 2]]), None, refed, STARS)
+    output_M = by_hand(x_M)
+    by_hand.step(x_M, x_M, mask_M, rate)
+    for _ in range(2):
+        fed_M, output_M = output_M, by_hand(output_M)
+        if target == "output":
+            by_hand.step(fed_M, fed_M, np.ones(3), rate)
+        else:
+            by_hand.step(fed_M, x_M, mask_M, rate)
+    assert_same_weights(by_hand, network)
+
+
+def test_training_error_weighs_every_rating_alike() -> None:
+    train_UM = sparse_ratings([[5, 4, 3], [1, None, None]])
+    standing_still = settings(num_epochs=1, batch_size=1, learning_rate=1e-12)
+    network, by_hand = linear_pair()
+    squares = [*np.square(by_hand(np.array([5.0, 4, 3])) - [5, 4, 3])]
+    squares.append((by_hand(np.array([1.0, 0, 0]))[0] - 1) ** 2)
+    record = fit(network, train_UM, None, standing_still, STARS).epochs[0]
+    assert math.sqrt(np.mean(squares)) == pytest.approx(record.train_rmse, rel=1e-5)
+
+
+@pytest.mark.parametrize("center", [False, True], ids=["raw", "centred"])
+def test_it_learns(parts: tuple[Ratings, Ratings], center: bool, device: Device) -> None:
+    longer = settings(
+        num_epochs=40, optimizer="adam", learning_rate=0.01, patience=40, device=device
+    )
+    result = fit(small_network(center), *parts, longer, STARS)
+    assert device == result.device
+    first, best = result.epochs[0], result.epochs[result.best_epoch - 1]
+    assert best.dev_rmse is not None
+    assert first.dev_rmse is not None
+    assert best.dev_rmse < 0.7 * first.dev_rmse
+    assert result.epochs[-1].train_rmse < 0.7 * first.train_rmse
+
+
+RICH = {
+    "num_epochs": 5,
+    "lr_milestones": (2,),
+    "refeed_steps": 1,
+    "weight_decay": 0.01,
+    "learning_rate": 0.01,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    parts: tuple[Ratings, Ratings],
+    tmp_path: Path,
+    optimizer: str,
+    stop_after: int,
+    device: Device,
+) -> None:
+    told = settings(**RICH, optimizer=optimizer, device=device)
+    dropout = {"encoder_dropout": 0.3, "code_dropout": 0.2}
+    whole, parted = (small_network(center=True, **dropout) for _ in range(2))
+    expected = fit(whole, *parts, told, STARS)
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(parted, *parts, told, STARS, checkpoint=path, on_epoch=stop)
+    fresh = small_network(center=True, seed=9, **dropout)  # what is restored counts, not this
+    ran: list[EpochRecord] = []
+    result = fit(fresh, *parts, told, STARS, checkpoint=path, on_epoch=ran.append)
+    assert list(range(stop_after + 1, 6)) == [record.epoch for record in ran]
+    assert weights_of(whole) == weights_of(fresh)
+    assert [e.dev_rmse for e in expected.epochs] == [e.dev_rmse for e in result.epochs]
+    assert [e.train_rmse for e in expected.epochs] == [e.train_rmse for e in result.epochs]
+    assert expected.best_epoch == result.best_epoch
+
+
+def test_a_finished_run_is_not_run_again(parts: tuple[Ratings, Ratings], tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    network, again = small_network(), small_network()
+    result = fit(network, *parts, settings(), STARS, checkpoint=path)
+    ran: list[EpochRecord] = []
+    assert result == fit(again, *parts, settings(), STARS, checkpoint=path, on_epoch=ran.append)
+    assert [] == ran
+    assert weights_of(network) == weights_of(again)
+
+
+def test_a_checkpoint_of_another_run_changes_nothing(
+    parts: tuple[Ratings, Ratings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "run.pt"
+    other = settings(learning_rate=0.1)
+    fit(small_network(), *parts, other, STARS, checkpoint=path, fingerprint="other")
+    clean, beside = small_network(), small_network()
+    fit(clean, *parts, settings(), STARS)
+    with caplog.at_level(logging.WARNING):
+        fit(beside, *parts, settings(), STARS, checkpoint=path, fingerprint="this")
+    assert "starting afresh" in caplog.text
+    assert weights_of(clean) == weights_of(beside)
+
+
+def test_the_same_seed_repeats_a_run_and_another_does_not(
+    parts: tuple[Ratings, Ratings], device: Device
+) -> None:
+    networks = [small_network(encoder_dropout=0.3) for _ in range(3)]
+    for network, seed in zip(networks, (1, 1, 2), strict=True):
+        fit(network, *parts, settings(seed=seed, device=device), STARS)
+    first, again, other = map(weights_of, networks)
+    assert first == again
+    assert first != other
+
+
+def test_the_callers_random_numbers_are_left_alone(parts: tuple[Ratings, Ratings]) -> None:
+    before = torch.get_rng_state()
+    fit(small_network(encoder_dropout=0.3), *parts, settings(), STARS)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_users_without_ratings_are_passed_over() -> None:
+    dense, gaps = small_network(), small_network()
+    rng = np.random.default_rng(0)
+    rows = rng.integers(1, 6, (10, NUM_MOVIES)).astype(np.float32)
+    fit(dense, sparse.csr_array(rows), None, settings(), STARS)
+    spread = np.zeros((20, NUM_MOVIES), dtype=np.float32)
+    spread[::2] = rows
+    fit(gaps, sparse.csr_array(spread), None, settings(), STARS)
+    assert weights_of(dense) == weights_of(gaps)
+
+
+def test_the_best_epoch_is_kept_and_scored_without_dropout(
+    parts: tuple[Ratings, Ratings], device: Device
+) -> None:
+    network = small_network(encoder_dropout=0.4)
+    overfitting = settings(num_epochs=60, learning_rate=0.1, patience=5, device=device)
+    result = fit(network, *parts, overfitting, STARS)
+    dev_rmses = [record.dev_rmse for record in result.epochs]
+    best = min(rmse for rmse in dev_rmses if rmse is not None)
+    assert dev_rmses.index(best) + 1 == result.best_epoch
+    assert result.best_epoch + 5 == len(result.epochs) < 60
+    assert best == pytest.approx(rmse_by_hand(network, *parts), rel=1e-5)
+    assert not network.training
+    assert {"cpu"} == {weight.device.type for weight in network.parameters()}
+
+
+@pytest.mark.parametrize("dev", [None, sparse.csr_array((NUM_USERS, NUM_MOVIES), dtype=np.float32)])
+def test_without_dev_ratings_the_last_epoch_is_kept(
+    parts: tuple[Ratings, Ratings], dev: Ratings | None
+) -> None:
+    result = fit(small_network(), parts[0], dev, settings(patience=1), STARS)
+    assert 4 == result.best_epoch
+    assert [None] * 4 == [record.dev_rmse for record in result.epochs]
+
+
+def test_the_learning_rate_falls_after_each_milestone(parts: tuple[Ratings, Ratings]) -> None:
+    falling = settings(learning_rate=0.01, lr_milestones=(1, 3), lr_decay=0.1, patience=9)
+    rates = [record.learning_rate for record in fit(small_network(), *parts, falling, STARS).epochs]
+    assert [0.01, 0.001, 0.001, 0.0001] == pytest.approx(rates)
+
+
+def test_weight_decay_shrinks_matrices_and_spares_biases() -> None:
+    network, by_hand = linear_pair()
+    pulled = settings(num_epochs=1, momentum=0, learning_rate=0.05, weight_decay=0.5)
+    fit(network, sparse_ratings([[4, None, 2]]), None, pulled, STARS)
+    shrink_E, shrink_D = 0.05 * 0.5 * by_hand.E, 0.05 * 0.5 * by_hand.D
+    by_hand.step(np.array([4.0, 0, 2]), np.array([4.0, 0, 2]), np.array([1.0, 0, 1]), rate=0.05)
+    by_hand.E, by_hand.D = by_hand.E - shrink_E, by_hand.D - shrink_D
+    assert_same_weights(by_hand, network)
+
+
+def test_divergence_is_said_with_its_epoch_and_what_to_do(parts: tuple[Ratings, Ratings]) -> None:
+    wild = settings(learning_rate=1e9)
+    with pytest.raises(
+        TrainingError, match=r"epoch 1: .* lower train.learning_rate \(now 1e\+09\)"
+    ):
+        fit(small_network(), *parts, wild, STARS)
+
+
+def test_nothing_to_train_on_is_refused() -> None:
+    empty_UM = sparse.csr_array((3, NUM_MOVIES), dtype=np.float32)
+    with pytest.raises(TrainingError, match="no training ratings"):
+        fit(small_network(), empty_UM, None, settings(), STARS)
+
+
+def test_progress_is_told_of_every_epoch(parts: tuple[Ratings, Ratings]) -> None:
+    told: list[tuple[str, int, int | None, str]] = []
+    fit(small_network(), *parts, settings(), STARS, progress=lambda *news: told.append(news))
+    assert [("train", epoch, 4, "epochs") for epoch in range(1, 5)] == told
+
+
+def test_the_trainer_needs_torch_numpy_and_scipy_only() -> None:
+    absent = {"duckdb", "filelock", "onnxruntime", "polars", "prefect", "pyarrow", "pydantic"}
+    program = f"import sys, deeprec.trainer; print(sorted({absent!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "[]" == done.stdout.strip()
