@@ -34,6 +34,7 @@ _OVERFLOW = "overflow"
 _BLANK = "between_"  # the empty column between the two marks of `::`
 _HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
 _MICROSECONDS = 1_000_000
+_FIRST_YEAR = 1000  # the parser takes `+205-01-02` too; the exact reading does not
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,10 @@ def judge(
 
 def _split(text: str, separator: str) -> list[str]:
     if '"' in text and len(separator) == 1:
-        return next(csv.reader([text], delimiter=separator))
+        try:
+            return next(csv.reader([text], delimiter=separator))
+        except csv.Error:  # a quote that never ends, past the reader's limit
+            return []
     return text.split(separator)
 
 
@@ -226,11 +230,6 @@ def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
 
 def _schema(layout: RatingsLayout) -> pl.Schema:
     """A type for each column, and one for a field too many."""
-    date_type = {
-        DateKind.UNIX: pl.Int64(),
-        DateKind.DAY: pl.Date(),
-        DateKind.TIMESTAMP: pl.String(),
-    }
     types: dict[str, pl.DataType] = {}
     for place, column in enumerate(layout.columns):
         if place and len(layout.separator) > 1:
@@ -241,7 +240,8 @@ def _schema(layout: RatingsLayout) -> pl.Schema:
             case "rating":
                 types[column] = pl.Float32()
             case "rated_at":
-                types[column] = date_type[layout.dates] if layout.dates else pl.String()
+                is_count = layout.dates is DateKind.UNIX
+                types[column] = pl.Int64() if is_count else pl.String()
             case None:
                 types[f"unused_{place}"] = pl.String()
     return pl.Schema({**types, _OVERFLOW: pl.String()})
@@ -258,28 +258,31 @@ def _is_sure(
         (pl.col(name) == "").fill_null(value=False) for name in frame.columns if _BLANK in name
     ]
     sure += [pl.col(name).is_not_null() for name in frame.columns if name.startswith("unused_")]
-    match layout.dates:
-        case DateKind.UNIX:
-            sure.append(pl.col("rated_at").is_between(0, LAST_SECOND).fill_null(value=False))
-        case DateKind.DAY:
-            sure.append(pl.col("rated_at").is_not_null())
-        case DateKind.TIMESTAMP:
-            sure.append(_timestamp().is_not_null())
-        case None:
-            pass
+    if layout.dates:
+        sure.append(_moment(layout.dates).is_not_null())
     is_sure_R = frame.select(pl.all_horizontal(sure).fill_null(value=False)).to_series().to_numpy()
     if scale:
         is_sure_R = is_sure_R & scale.admits(frame["rating"].fill_null(np.nan).to_numpy())
     return np.array(is_sure_R)
 
 
-def _timestamp() -> pl.Expr:
-    """The two usual ways to write one; others are read one by one."""
-    text = pl.col("rated_at").str
-    return pl.coalesce(
-        text.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"),
-        text.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us"),
-    )
+def _moment(dates: DateKind) -> pl.Expr:
+    """Microseconds since 1970, or null for what is not plainly a date; that is read as text.
+
+    The parser's own date type would also take `01/02/2005`, its order of day and month depending
+    on the rows before it.
+    """
+    column = pl.col("rated_at")
+    if dates is DateKind.UNIX:
+        return pl.when(column.is_between(0, LAST_SECOND)).then(column) * _MICROSECONDS
+    if dates is DateKind.DAY:
+        plain = pl.when(column.str.len_bytes() == len("2005-09-06")).then(column)
+        found = plain.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    else:
+        plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
+        plain = plain.str.replace("T", " ", literal=True)
+        found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    return pl.when(found.dt.year() >= _FIRST_YEAR).then(found).to_physical()
 
 
 def _columns(
@@ -291,16 +294,7 @@ def _columns(
     """Sure rows from the frame and found ones from their lines, in the order of the file."""
     names = [column for column in layout.columns if column and column != "rated_at"]
     if layout.dates:
-        moment = (
-            {
-                DateKind.UNIX: pl.col("rated_at") * _MICROSECONDS,
-                DateKind.DAY: pl.col("rated_at").cast(pl.Datetime("us")).to_physical(),
-                DateKind.TIMESTAMP: _timestamp().to_physical(),
-            }[layout.dates]
-            if frame.height
-            else pl.lit(0)
-        )
-        frame = frame.with_columns(rated_at=moment.cast(pl.Int64))
+        frame = frame.with_columns(rated_at=_moment(layout.dates).cast(pl.Int64))
         names.append("rated_at")
     sure = frame.select(names).filter(is_sure_R)
     rows_R = np.flatnonzero(is_sure_R)

@@ -1,5 +1,6 @@
 """The files of MovieLens 100K, 1M and the later ones; reads single titles and users only."""
 
+import csv
 import re
 
 from deeprec.ratings import RatingScale
@@ -69,6 +70,15 @@ def read_movie(line: str) -> Movie | Reason:
     return _movie_of(line.split("::"), _COLUMNS_OF_A_MOVIE)
 
 
+def read_movie_csv(line: str) -> Movie | Reason:
+    """The movie on a line of `movies.csv`; titles with commas stand in quotes."""
+    try:
+        fields = next(csv.reader([line]), [])
+    except csv.Error:
+        return Reason.WRONG_COLUMN_COUNT
+    return _movie_of(fields, _COLUMNS_OF_A_MOVIE)
+
+
 def read_user_100k(line: str) -> User | Reason:
     """The user on a line of `u.user`."""
     return _user_of(line.split("|"))
@@ -96,3 +106,4 @@ ITEMS_100K = MoviesLayout(format="ml-100k", read_line=read_item)
 USERS_100K = UsersLayout(format="ml-100k", read_line=read_user_100k)
 MOVIES_1M = MoviesLayout(format="ml-1m", read_line=read_movie)
 USERS_1M = UsersLayout(format="ml-1m", read_line=read_user_1m)
+MOVIES_CSV = MoviesLayout(format="ml-csv", read_line=read_movie_csv, names_line=True)

@@ -1,0 +1,151 @@
+"""Which files a source means, and how each of them is laid out."""
+
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
+from glob import glob, has_magic
+from pathlib import Path
+
+from deeprec.config import IngestConfig
+from deeprec.errors import SourceError
+from deeprec.readers import movielens, netflix
+from deeprec.readers.chunks import first_lines
+from deeprec.readers.layouts import Layout, ParquetLayout, RatingsLayout, Role, SourceFile
+from deeprec.readers.tables import csv_layout, parquet_layout
+
+# Names that say what a file is, in a folder or on their own; `.gz` may follow.
+_KNOWN: dict[str, Layout] = {
+    "mv_[0-9]*.txt": netflix.FOLDER,
+    "combined_data_*.txt": netflix.COMBINED,
+    "movie_titles.txt": netflix.TITLES,
+    "movie_titles.csv": netflix.TITLES,
+    "u.data": movielens.RATINGS_100K,
+    "u.item": movielens.ITEMS_100K,
+    "u.user": movielens.USERS_100K,
+    "ratings.dat": movielens.RATINGS_1M,
+    "movies.dat": movielens.MOVIES_1M,
+    "users.dat": movielens.USERS_1M,
+    "movies.csv": movielens.MOVIES_CSV,
+}
+_GIVEN: dict[str, RatingsLayout] = {
+    "netflix-folder": netflix.FOLDER,
+    "netflix-combined": netflix.COMBINED,
+    "ml-100k": movielens.RATINGS_100K,
+    "ml-1m": movielens.RATINGS_1M,
+    "ml-csv": movielens.RATINGS_CSV,
+}
+# What the first line of a ratings file of another name looks like.
+_LOOKS: dict[str, RatingsLayout] = {
+    r"\d+\s*:\s*": netflix.COMBINED,
+    r"\d+\t\d+\t[\d.]+\t\d+\s*": movielens.RATINGS_100K,
+    r"\d+::\d+::[\d.]+::\d+\s*": movielens.RATINGS_1M,
+}
+_TABLES = ("ratings*.csv", "ratings*.parquet")
+_NOT_RATINGS = ("links.csv", "tags.csv", "genome-*.csv")
+_EXPECTED = (
+    "expected Netflix Prize files (training_set/mv_*.txt or combined_data_*.txt), MovieLens files "
+    "(u.data, ratings.dat, ratings.csv), or a CSV or Parquet table with columns user_id, movie_id "
+    "and rating"
+)
+
+
+def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
+    """The files of a source in the order of their paths, each with its layout.
+
+    Raises:
+        SourceError: there is nothing there, nothing that is known, or more than one layout of
+            ratings to choose from.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        files = _in_folder(folder, config)
+    else:
+        files = [SourceFile(path, _layout(path, config)) for path in _named(source)]
+    formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
+    if len(formats) > 1:
+        raise SourceError(
+            f"{source}: holds ratings in more than one layout ({', '.join(formats)}), perhaps the "
+            f"same ones twice; choose with ingest.format, as `--set ingest.format={formats[0]}`, "
+            "or name the files"
+        )
+    return sorted(files, key=lambda file: file.path)
+
+
+def _named(source: str) -> list[Path]:
+    """The files that a path or a glob names."""
+    path = Path(source)
+    if path.is_file():
+        return [path.resolve()]
+    if has_magic(source):
+        found = [Path(name).resolve() for name in glob(source, recursive=True)]
+        files = [file for file in found if file.is_file()]
+        if files:
+            return files
+        raise SourceError(f"{source}: no file has such a name")
+    raise SourceError(f"{source}: no such file or folder")
+
+
+def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
+    """The files of a folder that are known by name, else every table in it."""
+    paths = [path.resolve() for path in folder.iterdir() if path.is_file()]
+    if (folder / "training_set").is_dir():
+        paths += [path.resolve() for path in (folder / "training_set").iterdir()]
+    found = [SourceFile(path, layout) for path in paths if (layout := _known_by_name(path))]
+    if not any(file.layout.role is Role.RATINGS for file in found):
+        known = {file.path for file in found}
+        others = [path for path in paths if path not in known]
+        found += [
+            SourceFile(path, _table(path, config)) for path in _tables(others) if path not in known
+        ]
+    if config.format != "auto":
+        found = [
+            file
+            for file in found
+            if file.layout.role is not Role.RATINGS or file.layout.format == config.format
+        ]
+    if not found:
+        chosen = "" if config.format == "auto" else f" in the layout {config.format}"
+        raise SourceError(f"{folder}: holds no file of ratings{chosen}; {_EXPECTED}")
+    return found
+
+
+def _tables(paths: Iterable[Path]) -> list[Path]:
+    """Tables called ratings, else every table that is not known to be something else."""
+    tables = [path for path in paths if _plain_name(path).endswith((".csv", ".parquet"))]
+    called = [path for path in tables if _matches(path, _TABLES)]
+    return called or [path for path in tables if not _matches(path, _NOT_RATINGS)]
+
+
+def _layout(path: Path, config: IngestConfig) -> Layout:
+    """The layout of a file that was named: as given, as its name says, or as it looks."""
+    by_name = _known_by_name(path)
+    if by_name and (by_name.role is not Role.RATINGS or config.format == "auto"):
+        return by_name
+    if config.format in _GIVEN:
+        return _GIVEN[config.format]
+    if config.format == "table" or _plain_name(path).endswith(".parquet"):
+        return _table(path, config)
+    first = first_lines(path).decode("utf-8", errors="replace").partition("\n")[0]
+    for look, layout in _LOOKS.items():
+        if re.fullmatch(look, first):
+            return layout
+    return _table(path, config)
+
+
+def _table(path: Path, config: IngestConfig) -> RatingsLayout | ParquetLayout:
+    read: Callable[..., RatingsLayout | ParquetLayout] = (
+        parquet_layout if _plain_name(path).endswith(".parquet") else csv_layout
+    )
+    return read(path, config.columns)
+
+
+def _known_by_name(path: Path) -> Layout | None:
+    return next((layout for name, layout in _KNOWN.items() if _matches(path, [name])), None)
+
+
+def _matches(path: Path, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(_plain_name(path), pattern) for pattern in patterns)
+
+
+def _plain_name(path: Path) -> str:
+    return path.name.removesuffix(".gz")
