@@ -5,6 +5,7 @@ user's profile names another one; this one ends with the process that started it
 ends, and keeps everything in the project's home.
 """
 
+import atexit
 import http.client
 import os
 import socket
@@ -68,6 +69,7 @@ def start_server(home: Home) -> EmbeddedServer:
     """
     assert "prefect" not in sys.modules, "prefect was imported before its settings were made"
     _forget_users_settings()
+    atexit.register(_hush)  # registered first, so it runs after Prefect's own
     home.prefect.mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "PREFECT_HOME": str(home.prefect),
@@ -99,6 +101,16 @@ def _forget_users_settings() -> None:
     for name in list(os.environ):
         if name.upper().startswith("PREFECT_") or name.upper().endswith("_PROXY"):
             del os.environ[name]
+
+
+def _hush() -> None:
+    """Drop what is written to standard error once everything of ours has ended.
+
+    Prefect's threads outlast the interpreter, and duckdb's binding takes what they hold for leaks:
+    forty lines that nobody can do anything about.
+    """
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _serve() -> None:

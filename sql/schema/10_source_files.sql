@@ -5,6 +5,7 @@ create table if not exists source_files (
     source varchar not null,
     role varchar not null check (role in ('ratings', 'movies', 'users')),
     format varchar not null,
+    layout varchar not null,
     size_bytes bigint not null,
     sha256 varchar not null,
     rows_read bigint not null,

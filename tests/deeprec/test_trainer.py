@@ -25,6 +25,7 @@ Ratings = sparse.csr_array[np.float32]
 
 STARS = RatingScale(1, 5, 1)
 NUM_USERS, NUM_MOVIES = 30, 12
+NO_RATINGS = sparse.csr_array(np.zeros((NUM_USERS, NUM_MOVIES), dtype=np.float32))
 
 
 def settings(**values: Any) -> TrainConfig:  # noqa: ANN401 - whatever TrainConfig takes
@@ -44,8 +45,10 @@ def parts() -> tuple[Ratings, Ratings]:
     """Train and dev of a world with two tastes; the last user has rated nothing."""
     rng = np.random.default_rng(3)
     taste_U, side_M = rng.choice([-1, 1], NUM_USERS), rng.choice([-1, 1], NUM_MOVIES)
-    rating_UM = np.clip(np.rint(3 + np.outer(taste_U, side_M) + rng.normal(0, 0.5)), 1, 5)
     drawn_UM = rng.random((NUM_USERS, NUM_MOVIES))
+    rating_UM = np.clip(
+        np.rint(3 + np.outer(taste_U, side_M) + rng.normal(0, 0.5, drawn_UM.shape)), 1, 5
+    )
     drawn_UM[-1] = 1
     train_UM = np.where(drawn_UM < 0.5, rating_UM, 0).astype(np.float32)
     dev_UM = np.where((drawn_UM >= 0.5) & (drawn_UM < 0.7), rating_UM, 0).astype(np.float32)
@@ -192,7 +195,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     device: Device,
 ) -> None:
     told = settings(**RICH, optimizer=optimizer, device=device)
-    dropout = {"encoder_dropout": 0.3, "code_dropout": 0.2}
+    dropout: dict[str, Any] = {"encoder_dropout": 0.3, "code_dropout": 0.2}
     whole, parted = (small_network(center=True, **dropout) for _ in range(2))
     expected = fit(whole, *parts, told, STARS)
 
@@ -280,7 +283,7 @@ def test_the_best_epoch_is_kept_and_scored_without_dropout(
     assert {"cpu"} == {weight.device.type for weight in network.parameters()}
 
 
-@pytest.mark.parametrize("dev", [None, sparse.csr_array((NUM_USERS, NUM_MOVIES), dtype=np.float32)])
+@pytest.mark.parametrize("dev", [None, NO_RATINGS])
 def test_without_dev_ratings_the_last_epoch_is_kept(
     parts: tuple[Ratings, Ratings], dev: Ratings | None
 ) -> None:
@@ -314,9 +317,8 @@ def test_divergence_is_said_with_its_epoch_and_what_to_do(parts: tuple[Ratings, 
 
 
 def test_nothing_to_train_on_is_refused() -> None:
-    empty_UM = sparse.csr_array((3, NUM_MOVIES), dtype=np.float32)
     with pytest.raises(TrainingError, match="no training ratings"):
-        fit(small_network(), empty_UM, None, settings(), STARS)
+        fit(small_network(), NO_RATINGS, None, settings(), STARS)
 
 
 def test_progress_is_told_of_every_epoch(parts: tuple[Ratings, Ratings]) -> None:

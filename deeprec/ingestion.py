@@ -1,0 +1,312 @@
+"""From rating files to the warehouse: one transaction a source, every row accounted for."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.config import Config, IngestConfig
+from deeprec.errors import SourceError
+from deeprec.home import Home
+from deeprec.progress import Progress, silent
+from deeprec.ratings import RatingScale
+from deeprec.readers import read_files
+from deeprec.readers.batches import Batch
+from deeprec.readers.chunks import FileDigest, digest_file
+from deeprec.readers.detection import find_files
+from deeprec.readers.layouts import Role, SourceFile
+from deeprec.warehouse import Database, open_warehouse
+
+_NUM_EXAMPLES = 3
+_INSERTS = {
+    Role.RATINGS: "ratings/insert_ratings",
+    Role.MOVIES: "ratings/insert_movie_rows",
+    Role.USERS: "ratings/insert_user_rows",
+}
+_BY_FILE = ("ratings", "superseded_ratings", "rejected_rows", "movie_rows", "user_rows")
+
+
+class SourceReport(BaseModel):
+    """What became of the rows of one source; the counts are of the files that were read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    format: str
+    num_files: int
+    num_files_unchanged: int
+    rows_read: int
+    rows_kept: int
+    rows_replaced: int
+    rows_rejected: int
+    rejected_by_reason: dict[str, int]
+
+
+class IngestReport(BaseModel):
+    """What the warehouse holds after taking in some sources."""
+
+    model_config = ConfigDict(frozen=True)
+
+    changed: bool
+    num_ratings: int
+    num_users: int
+    num_movies: int
+    scale: str
+    data_digest: str
+    sources: tuple[SourceReport, ...]
+
+
+def ingest(
+    home: Home, sources: Sequence[str], config: Config, progress: Progress = silent
+) -> IngestReport:
+    """Take rating files into the warehouse; files that it knows already are passed over.
+
+    Each source is one transaction: all of its new and changed files, or none of them.
+
+    Args:
+        home: where the warehouse is.
+        sources: folders, files or globs.
+        config: of the whole run; `ingest` is used.
+        progress: told of the bytes read.
+
+    Raises:
+        SourceError: a source cannot be read or understood, too many of its rows cannot be used,
+            or its scale is not the warehouse's; nothing of it was taken in.
+    """
+    found = {source: find_files(source, config.ingest) for source in sources}
+    with open_warehouse(home, config.warehouse) as warehouse:
+        reports = tuple(
+            _ingest_source(warehouse, source, files, config.ingest, progress)
+            for source, files in found.items()
+        )
+        num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
+        (digest,) = warehouse.row("ratings/data_digest")
+        scales = warehouse.rows("vectors/scale")
+    return IngestReport(
+        changed=any(report.num_files > report.num_files_unchanged for report in reports),
+        num_ratings=num_ratings,
+        num_users=num_users,
+        num_movies=num_movies,
+        scale=", ".join(str(RatingScale(*scale[:3])) for scale in scales),
+        data_digest=digest,
+        sources=reports,
+    )
+
+
+@dataclass
+class _Tally:
+    """What has been counted of a source while it was read."""
+
+    num_rows: Counter[int] = field(default_factory=Counter)
+    num_rejected: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[int, int, str, str]] = field(default_factory=list)
+    digests: dict[int, FileDigest] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch."""
+        self.num_rows.update(dict(batch.rows["file_id"].value_counts().iter_rows()))
+        self.num_rejected.update(dict(batch.rejected["file_id"].value_counts().iter_rows()))
+        self.reasons.update(batch.rejected["reason"].to_list())
+        missing = _NUM_EXAMPLES - len(self.examples)
+        self.examples += batch.rejected.head(max(0, missing)).rows()
+        self.digests.update({digest.file_id: digest for digest in batch.ended})
+
+
+def _ingest_source(
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    config: IngestConfig,
+    progress: Progress,
+) -> SourceReport:
+    """Take in a source's new and changed files, or none of them."""
+    with warehouse.transaction():
+        changed = _changed_files(warehouse, files)
+        tally = _Tally()
+        if changed:
+            scale = _declared_scale(warehouse, source, changed.values(), config)
+            _forget_files(warehouse, changed)
+            _read(warehouse, changed, scale, config, tally, progress)
+            _check_rejected(source, changed, tally, config)
+            _record_files(warehouse, source, changed, tally)
+            _settle(warehouse, source, scale)
+        kept, replaced = _counts(warehouse, changed)
+    formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
+    return SourceReport(
+        source=source,
+        format=", ".join(formats or sorted({file.layout.format for file in files})),
+        num_files=len(files),
+        num_files_unchanged=len(files) - len(changed),
+        rows_read=tally.num_rows.total() + tally.num_rejected.total(),
+        rows_kept=kept,
+        rows_replaced=replaced,
+        rows_rejected=tally.num_rejected.total(),
+        rejected_by_reason=dict(tally.reasons.most_common()),
+    )
+
+
+def _changed_files(warehouse: Database, files: Sequence[SourceFile]) -> dict[int, SourceFile]:
+    """Files that are new, or not what they were when they were taken in, by their file id."""
+    known = {path: rest for path, *rest in warehouse.rows("ratings/source_files")}
+    next_id = 1 + max((file_id for file_id, *_ in known.values()), default=-1)
+    changed: dict[int, SourceFile] = {}
+    for file in files:
+        if str(file.path) not in known:
+            changed[next_id] = file
+            next_id += 1
+            continue
+        file_id, *before = known[str(file.path)]
+        now = digest_file(file.path, file_id)
+        if before != [now.size_bytes, now.sha256, str(file.layout)]:
+            changed[file_id] = file
+    return changed
+
+
+def _declared_scale(
+    warehouse: Database, source: str, files: Iterable[SourceFile], config: IngestConfig
+) -> RatingScale | None:
+    """The scale that configuration, format or warehouse states; None where none does."""
+    stated = {
+        file.layout.scale
+        for file in files
+        if file.layout.role is Role.RATINGS and file.layout.scale
+    }
+    if config.scale:
+        stated = {config.scale.value()}
+    known = {
+        RatingScale(minimum, maximum, step)
+        for minimum, maximum, step, declared in warehouse.rows("vectors/scale")
+        if declared
+    }
+    if len(stated | known) > 1:
+        raise SourceError(
+            f"{source}: its ratings stand on the scale {' and '.join(map(str, stated))}, the "
+            f"warehouse's on {' and '.join(map(str, known))}; take them into a home of their own, "
+            "or state the scale of both with ingest.scale"
+        )
+    return next(iter(stated | known), None)
+
+
+def _forget_files(warehouse: Database, changed: Mapping[int, SourceFile]) -> None:
+    """Remove what an earlier state of these files brought."""
+    file_ids = pa.table({"file_id": pa.array(changed, pa.int32())})
+    for table in (*_BY_FILE, "source_files"):
+        warehouse.run_with(f"ratings/forget_{table}", file_ids)
+
+
+def _read(
+    warehouse: Database,
+    files: Mapping[int, SourceFile],
+    scale: RatingScale | None,
+    config: IngestConfig,
+    tally: _Tally,
+    progress: Progress,
+) -> None:
+    """Read the files into the warehouse, a chunk at a time."""
+    total = sum(_size(file.path) for file in files.values())
+    num_bytes = 0
+    for batch in read_files(files, scale, config.chunk_bytes):
+        if batch.rows.height:
+            warehouse.run_with(_INSERTS[batch.role], batch.rows.to_arrow())
+        if batch.rejected.height:
+            warehouse.run_with("ratings/insert_rejected_rows", batch.rejected.to_arrow())
+        tally.add(batch)
+        num_bytes += batch.num_bytes
+        progress("ingest", min(num_bytes, total), total, "bytes")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _check_rejected(
+    source: str, files: Mapping[int, SourceFile], tally: _Tally, config: IngestConfig
+) -> None:
+    """Refuse a source of which nothing, or too little, can be used."""
+    num_rejected = tally.num_rejected.total()
+    num_read = tally.num_rows.total() + num_rejected
+    if not num_read:
+        raise SourceError(f"{source}: holds no row; expected ratings, one a line")
+    if num_rejected > config.max_rejected_fraction * num_read:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
+        examples = "\n".join(
+            f"  {files[file_id].path}:{line}: {reason}: {text}"
+            for file_id, line, text, reason in tally.examples
+        )
+        raise SourceError(
+            f"{source}: {num_rejected:,} of {num_read:,} rows cannot be used ({reasons}), more "
+            f"than ingest.max_rejected_fraction = {config.max_rejected_fraction:g} allows; nothing "
+            f"was taken in. Mend the files, or allow more:\n{examples}"
+        )
+
+
+def _record_files(
+    warehouse: Database, source: str, files: Mapping[int, SourceFile], tally: _Tally
+) -> None:
+    """Enter the files; how many of their rows lost to later ones is settled afterwards."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    digests = [tally.digests[file_id] for file_id in files]
+    batch = pa.table(
+        {
+            "file_id": pa.array(files, pa.int32()),
+            "path": [str(file.path) for file in files.values()],
+            "role": [file.layout.role.value for file in files.values()],
+            "format": [file.layout.format for file in files.values()],
+            "layout": [str(file.layout) for file in files.values()],
+            "size_bytes": [digest.size_bytes for digest in digests],
+            "sha256": [digest.sha256 for digest in digests],
+            "num_good": [tally.num_rows[file_id] for file_id in files],
+            "rows_rejected": [tally.num_rejected[file_id] for file_id in files],
+        }
+    )
+    warehouse.run_with("ratings/insert_source_files", batch, source=source, ingested_at=now)
+
+
+def _settle(warehouse: Database, source: str, scale: RatingScale | None) -> None:
+    """Decide which rating of a user and movie stands, and bring everything derived up to date."""
+    for name in (
+        "restore_superseded",
+        "clear_superseded",
+        "find_superseded",
+        "keep_superseded",
+        "remove_superseded",
+        "count_kept_ratings",
+        "count_kept_catalog_rows",
+        "clear_movies",
+        "index_movies",
+        "clear_users",
+        "index_users",
+        "clear_scale",
+    ):
+        warehouse.run(f"ratings/{name}")
+    if scale:
+        off_scale = warehouse.rows("ratings/observed_scale")
+        for minimum, maximum in off_scale:
+            if minimum is not None and (minimum < scale.minimum or maximum > scale.maximum):
+                raise SourceError(
+                    f"{source}: its scale is {scale}, but the warehouse holds ratings from "
+                    f"{minimum:g} to {maximum:g}; take them into a home of their own"
+                )
+        warehouse.run(
+            "ratings/declare_scale", minimum=scale.minimum, maximum=scale.maximum, step=scale.step
+        )
+    else:
+        warehouse.run("ratings/observe_scale")
+    for check in ("source_file_counts", "losers_have_winners"):
+        unhealthy = warehouse.rows(f"checks/{check}")
+        assert not unhealthy, (check, unhealthy[:_NUM_EXAMPLES])
+
+
+def _counts(warehouse: Database, files: Mapping[int, SourceFile]) -> tuple[int, int]:
+    """Rows of these files that stand, and that lost to later ones."""
+    by_file = {file_id: rest for file_id, *rest in warehouse.rows("ratings/file_counts")}
+    counts = [by_file[file_id] for file_id in files]
+    return sum(kept for kept, _ in counts), sum(replaced for _, replaced in counts)

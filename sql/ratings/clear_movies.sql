@@ -1,0 +1,2 @@
+-- Empties `movies`.
+delete from movies;

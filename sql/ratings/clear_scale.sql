@@ -1,0 +1,2 @@
+-- Forgets the scale.
+delete from rating_scale;

@@ -1,0 +1,2 @@
+-- Empties `superseded_ratings`.
+delete from superseded_ratings;

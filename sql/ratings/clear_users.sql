@@ -1,0 +1,2 @@
+-- Empties `users`.
+delete from users;

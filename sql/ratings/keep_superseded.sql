@@ -1,0 +1,10 @@
+-- One new row a rating that lost.
+insert into superseded_ratings (user_id, movie_id, rating, rated_at, file_id, line_number)
+select
+    user_id,
+    movie_id,
+    rating,
+    rated_at,
+    file_id,
+    line_number
+from losers;

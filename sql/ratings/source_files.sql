@@ -1,0 +1,8 @@
+-- One row a file taken in: what it was then.
+select
+    path,
+    file_id,
+    size_bytes,
+    sha256,
+    layout
+from source_files;

@@ -1,0 +1,93 @@
+"""Shape legend: U users, B users in a batch, M movies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.config import Device, ExportConfig
+from deeprec.errors import BundleError, DeviceError
+from deeprec.export import export_onnx
+from deeprec.inference import open_graph
+from deeprec.ratings import RatingScale
+
+SCALE = RatingScale(0, 5)
+NUM_MOVIES = 7
+
+
+@pytest.fixture(scope="module")
+def ratings_UM() -> sparse.csr_array[np.float32]:
+    rng = np.random.default_rng(1)
+    rated = rng.random((10, NUM_MOVIES)) < 0.5
+    rated[3] = False
+    return sparse.csr_array(np.where(rated, rng.integers(1, 6, rated.shape), 0).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def graph_path(
+    ratings_UM: sparse.csr_array[np.float32], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    biases = DampedBiases(3.0, torch.linspace(-1, 1, NUM_MOVIES), 1.0)
+    network = RatingPredictor(Autoencoder(NUM_MOVIES, [5, 3]), biases)
+    export_onnx(network, SCALE, ratings_UM, path, ExportConfig())
+    return path
+
+
+def test_a_user_scores_alike_alone_and_in_any_batch(
+    graph_path: Path, ratings_UM: sparse.csr_array[np.float32], device: Device
+) -> None:
+    graph = open_graph(graph_path, device)
+    assert (device, NUM_MOVIES) == (graph.device, graph.num_movies)
+    whole = graph.predict(ratings_UM)
+    for batch_size in (1, 3, 100):
+        parts = list(graph.predict_batches(ratings_UM, batch_size))
+        assert list(range(10)) == [u for rows, _ in parts for u in range(rows.start, rows.stop)]
+        unclipped_UM = np.concatenate([scores.unclipped_BM for _, scores in parts])
+        np.testing.assert_allclose(unclipped_UM, whole.unclipped_BM, atol=1e-5)
+
+
+def test_predictions_are_the_unclipped_ones_on_the_scale(
+    graph_path: Path, ratings_UM: sparse.csr_array[np.float32]
+) -> None:
+    far_UM = ratings_UM * np.float32(9)
+    scores = open_graph(graph_path, "cpu").predict(sparse.csr_array(far_UM))
+    assert scores.unclipped_BM.max() > 5
+    assert np.array_equal(scores.unclipped_BM.clip(0, 5), scores.predicted_BM)
+
+
+def test_a_rating_of_zero_is_not_a_missing_one(graph_path: Path) -> None:
+    graph = open_graph(graph_path, "cpu")
+    one_zero = (np.array([0], dtype=np.float32), np.array([2]), np.array([0, 1]))
+    zero = graph.predict(sparse.csr_array(one_zero, shape=(1, NUM_MOVIES)))
+    nothing = graph.predict(sparse.csr_array(np.zeros((1, NUM_MOVIES), dtype=np.float32)))
+    assert zero.unclipped_BM.mean() < nothing.unclipped_BM.mean() - 0.5
+
+
+def test_no_users_are_no_batches(graph_path: Path) -> None:
+    nobody_UM = sparse.csr_array(np.zeros((0, NUM_MOVIES), dtype=np.float32))
+    assert [] == list(open_graph(graph_path, "cpu").predict_batches(nobody_UM, 4))
+
+
+def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a graph")
+    with pytest.raises(BundleError, match=r"model\.onnx: onnxruntime cannot load this graph"):
+        open_graph(path, "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is an NVIDIA GPU here")
+def test_a_gpu_that_is_not_there_is_one_clear_sentence(
+    graph_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DeviceError, match="^device = cuda was asked for, but onnxruntime finds no"):
+        open_graph(graph_path, "cuda")
+    assert ("", "") == tuple(capfd.readouterr())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is an NVIDIA GPU here")
+def test_auto_falls_to_the_cpu(graph_path: Path) -> None:
+    assert "cpu" == open_graph(graph_path, "auto").device
