@@ -179,11 +179,10 @@ class _ChunkReader:
             rows_R = rows_R[is_headed_R]
             columns = {name: values[is_headed_R] for name, values in columns.items()}
         columns["file_id"], columns["line_number"] = self._places.of(rows_R)
-        kept = pl.DataFrame(columns).select(
-            pl.col(name).cast(dtype) for name, dtype in RATING_SCHEMA.items()
+        kept = pl.DataFrame(columns).with_columns(
+            pl.col("rated_at") if self._layout.dates else pl.lit(None).alias("rated_at")
         )
-        if not self._layout.dates:
-            kept = kept.with_columns(rated_at=pl.lit(None, RATING_SCHEMA["rated_at"]))
+        kept = kept.select(pl.col(name).cast(dtype) for name, dtype in RATING_SCHEMA.items())
         return kept, self._places.rejected(refused)
 
     def _headed(

@@ -47,7 +47,7 @@ def parts() -> tuple[Ratings, Ratings]:
     taste_U, side_M = rng.choice([-1, 1], NUM_USERS), rng.choice([-1, 1], NUM_MOVIES)
     drawn_UM = rng.random((NUM_USERS, NUM_MOVIES))
     rating_UM = np.clip(
-        np.rint(3 + np.outer(taste_U, side_M) + rng.normal(0, 0.5, drawn_UM.shape)), 1, 5
+        np.rint(3 + np.outer(taste_U, side_M) + rng.normal(0, 0.3, drawn_UM.shape)), 1, 5
     )
     drawn_UM[-1] = 1
     train_UM = np.where(drawn_UM < 0.5, rating_UM, 0).astype(np.float32)
@@ -272,7 +272,7 @@ def test_the_best_epoch_is_kept_and_scored_without_dropout(
     parts: tuple[Ratings, Ratings], device: Device
 ) -> None:
     network = small_network(encoder_dropout=0.4)
-    overfitting = settings(num_epochs=60, learning_rate=0.1, patience=5, device=device)
+    overfitting = settings(num_epochs=60, learning_rate=0.02, patience=5, device=device)
     result = fit(network, *parts, overfitting, STARS)
     dev_rmses = [record.dev_rmse for record in result.epochs]
     best = min(rmse for rmse in dev_rmses if rmse is not None)
