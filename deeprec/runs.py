@@ -130,7 +130,7 @@ def _new_plan(
 ) -> ScoringPlan:
     num_users, num_movies, _, _ = warehouse.row("vectors/counts")
     started_at = datetime.now(UTC)
-    run_id = f"{started_at:%Y%m%dT%H%M%S}-{fingerprint[:8]}"
+    run_id = f"{started_at:%Y%m%dT%H%M%S%f}-{fingerprint[:8]}"
     users_per_shard = max(1, config.score.shard_cells // num_movies)
     return ScoringPlan(
         run_id=run_id,

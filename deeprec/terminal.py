@@ -23,6 +23,7 @@ from rich.text import Text
 
 from deeprec.progress import Progress
 
+_WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -42,31 +43,47 @@ class _Amount(ProgressColumn):
 def progress_bars(console: Console) -> Iterator[Progress]:
     """One bar for each thing that the stage reports on."""
     columns = (TextColumn("{task.description:<12}"), BarColumn(), _Amount(), TimeElapsedColumn())
-    with Bars(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Bars(*columns, console=console)
+    tasks: dict[str, TaskID] = {}
 
-        def report(what: str, done: int, total: int | None, unit: str) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total, unit=unit)
-            bars.update(tasks[what], completed=done, total=total)
+    def report(what: str, done: int, total: int | None, unit: str) -> None:
+        if what not in tasks:
+            bars.start()
+            tasks[what] = bars.add_task(what, total=total, unit=unit)
+        bars.update(tasks[what], completed=done, total=total)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def print_report(console: Console, report: BaseModel) -> None:
-    """A report as a person reads it: a line a field, a table for rows of the same kind."""
+    """A report as a person reads it: a line a field, then a table for rows of the same kind."""
     console.print(type(report).__name__.removesuffix("Report").lower(), style="bold")
     fields = Table(box=None, show_header=False, padding=(0, 2))
-    tables = []
-    for name, value in report:
-        if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
-            tables.append(_table(value))
-        elif isinstance(value, BaseModel):
-            tables.extend(_table(rows) for _, rows in value if isinstance(rows, tuple))
-        elif value is not None:
-            fields.add_row(name.replace("_", " "), _shown(value))
+    tables = _fill(fields, report)
     for part in (fields, *tables):
         console.print(part)
+
+
+def _fill(fields: Table, report: BaseModel) -> list[Table]:
+    """Put single values into `fields`; rows of the same kind come back as tables of their own."""
+    tables = []
+    for name, value in report:
+        if isinstance(value, BaseModel):
+            fields.add_row(name.replace("_", " "), "")
+            tables += _fill(fields, value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            if len(type(value[0]).model_fields) > _WIDEST_TABLE:
+                for row in value:
+                    tables += _fill(fields, row)
+            else:
+                tables.append(_table(value))
+        elif value is not None:
+            fields.add_row(name.replace("_", " "), _shown(value))
+    return tables
 
 
 def _table(rows: tuple[BaseModel, ...]) -> Table:

@@ -12,9 +12,12 @@ from rich.table import Table
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.progress import Progress
+from deeprec.publishing import ScoreReport
+from deeprec.registry import read_evaluations
 from deeprec.sample import write_sample
+from deeprec.splits import Part
 from deeprec.terminal import progress_bars
-from deeprec.warehouse import open_database, statement
+from deeprec.warehouse import open_database, open_warehouse, statement
 from flows.embedded import start_server
 
 CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"
@@ -24,11 +27,11 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def demo(
     home: Annotated[Path, typer.Option(help="Folder that everything goes into.")] = Path("demo"),
 ) -> None:
-    """Generate a sample, run the pipeline on it, show ten recommendations for one user."""
-    diagnostics = Console(stderr=True)
+    """Make a sample, run the pipeline on it, show what came of it for one user."""
+    place, diagnostics = Home.locate(home), Console(stderr=True)
     try:
-        run_pipeline(Home.locate(home), diagnostics)
-        show_result(Home.locate(home), Console(soft_wrap=True))
+        report = run_pipeline(place, diagnostics)
+        show(place, report, Console(soft_wrap=True))
     except DeeprecError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -36,18 +39,18 @@ def demo(
         sys.exit(_INTERRUPTED)
 
 
-def run_pipeline(home: Home, console: Console) -> None:
+def run_pipeline(home: Home, console: Console) -> ScoreReport:
     """Run pipeline-flow on the home's sample, which is made first where it is not there."""
     with progress_bars(console) as progress:
         server = start_server(home)
         sample = make_sample(home, progress)
         server.wait_until_ready()
 
-        from flows.pipeline import pipeline_flow  # noqa: PLC0415 - the server's settings come first
+        from flows.pipeline import pipeline_flow  # noqa: PLC0415 - the server's address comes first
         from flows.progress import watcher  # noqa: PLC0415
 
         watcher.set(progress)
-        pipeline_flow((str(sample),), home.path, CONFIG)
+        return pipeline_flow((str(sample),), home.path, CONFIG)
 
 
 def make_sample(home: Home, progress: Progress) -> Path:
@@ -58,26 +61,48 @@ def make_sample(home: Home, progress: Progress) -> Path:
     return folder
 
 
-def show_result(home: Home, console: Console) -> None:
-    """Print where everything is, and what SQL says of one user."""
+def show(home: Home, report: ScoreReport, console: Console) -> None:
+    """Print what was made, where it is, how good it is, and what SQL says of one user."""
+    console.print(
+        f"{report.num_predictions:,} predicted ratings: {report.num_users:,} users x "
+        f"{report.num_movies:,} movies",
+        places(home),
+        "",
+        figures(home, report.bundle_id),
+        sep="\n",
+    )
     with open_database(home.predictions, read_only=True) as predictions:
-        (user_id,) = predictions.row("scores/most_active_user")
+        (user_id,) = predictions.row("scores/typical_user")
         recommended = predictions.rows("scores/recommended_titles", user_id=user_id)
-    places = Table.grid(padding=(0, 2))
-    for name, path in {
-        "ratings, vectors, splits, figures": home.warehouse,
-        "models, one folder each": home.models,
-        "predictions, for analysts": home.predictions,
-        "Prefect's record of the runs": home.prefect,
-    }.items():
-        places.add_row(name, str(path))
-    console.print("\nWhere everything is", places, sep="\n")
-    console.print(f"\nTen recommendations for user {user_id}, from {home.predictions.name}:")
-    console.print(Syntax(statement("scores/recommended_titles").strip(), "sql"))
-    titles = Table("rank", "title", "year", "predicted_rating")
-    for row in recommended:
-        titles.add_row(*("" if value is None else str(value) for value in row))
-    console.print(titles)
+    console.print(f"\n{home.predictions.name}, with $user_id = {user_id}\n")
+    console.print(Syntax(statement("scores/recommended_titles").strip(), "sql", word_wrap=True))
+    console.print(table(("rank", "title", "year", "predicted_rating"), recommended))
+
+
+def places(home: Home) -> Table:
+    """Where everything is."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("predictions, for analysts", str(home.predictions))
+    grid.add_row("models, a folder each", str(home.models))
+    grid.add_row("ratings, vectors, splits, figures", str(home.warehouse))
+    grid.add_row("Prefect's record of the runs", str(home.prefect))
+    return grid
+
+
+def figures(home: Home, bundle_id: str) -> Table:
+    """The model beside its floors on held-out ratings."""
+    with open_warehouse(home) as warehouse:
+        evaluations = read_evaluations(warehouse, bundle_id, Part.TEST)
+    rows = [(each.predictor, f"{each.rmse:.4f}", f"{each.mae:.4f}") for each in evaluations]
+    return table(("predictor, on held-out ratings", "RMSE", "MAE"), rows)
+
+
+def table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> Table:
+    """Rows as a person reads them."""
+    drawn = Table(*header, box=None, header_style="bold", pad_edge=False, padding=(0, 2))
+    for row in rows:
+        drawn.add_row(*("" if value is None else str(value) for value in row))
+    return drawn
 
 
 if __name__ == "__main__":
