@@ -13,7 +13,7 @@ from deeprec.config import Config, IngestConfig
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.progress import Progress, silent
-from deeprec.ratings import RatingScale
+from deeprec.ratings import RatingScale, describe_scale
 from deeprec.readers import read_files
 from deeprec.readers.batches import Batch
 from deeprec.readers.chunks import FileDigest, digest_file
@@ -91,7 +91,7 @@ def ingest(
         num_ratings=num_ratings,
         num_users=num_users,
         num_movies=num_movies,
-        scale=", ".join(str(RatingScale(*scale[:3])) for scale in scales),
+        scale=", ".join(describe_scale(low, high, step) for low, high, step, _ in scales),
         data_digest=digest,
         sources=reports,
     )

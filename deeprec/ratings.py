@@ -28,8 +28,7 @@ class RatingScale:
             raise ValueError(f"a rating scale needs minimum < maximum, got {self}")
 
     def __str__(self) -> str:
-        steps = f" in steps of {self.step:g}" if self.step else ""
-        return f"{self.minimum:g} to {self.maximum:g}{steps}"
+        return describe_scale(self.minimum, self.maximum, self.step)
 
     def admits(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which ratings stand on the scale; a value that is not finite never does."""
@@ -39,6 +38,12 @@ class RatingScale:
                 steps = (ratings - self.minimum) / self.step
                 inside &= np.abs(steps - np.round(steps)) < _STEP_TOLERANCE
         return np.asarray(inside)
+
+
+def describe_scale(minimum: float, maximum: float, step: float | None) -> str:
+    """A scale in words; one that was observed may have a single value."""
+    steps = f" in steps of {step:g}" if step else ""
+    return f"{minimum:g} to {maximum:g}{steps}"
 
 
 @dataclass(frozen=True)

@@ -132,12 +132,22 @@ def read_split(warehouse: Database, split: Split) -> SplitRatings:
 
 
 def read_scale(warehouse: Database, train: RatingMatrix) -> RatingScale:
-    """The declared scale; an undeclared one is what the training ratings span."""
+    """The declared scale; an undeclared one is what the training ratings span.
+
+    Raises:
+        WarehouseError: it is undeclared, and they are all the same.
+    """
     minimum, maximum, step, declared = warehouse.row("vectors/scale")
     if declared:
         return RatingScale(minimum, maximum, step)
-    seen = train.values_UM.data
-    return RatingScale(float(seen.min()), float(seen.max()))
+    seen_R = train.values_UM.data
+    low, high = float(seen_R.min()), float(seen_R.max())
+    if low == high:
+        raise WarehouseError(
+            f"every training rating is {low:g}, so the scale cannot be told from them; state it "
+            "when they are taken in, as --set 'ingest.scale={minimum=1, maximum=5}'"
+        )
+    return RatingScale(low, high)
 
 
 def movie_ids(warehouse: Database) -> Ids:

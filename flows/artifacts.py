@@ -79,6 +79,7 @@ def model_page(report: "TrainReport") -> Page:
     facts = [
         ("data", _data_link(report.data_digest)),
         ("split", _split_link(report.split_id)),
+        ("trained", "by this run" if report.changed else "by an earlier run of the same inputs"),
         ("device", report.device),
         ("seed", report.seed),
         ("epochs", len(report.epochs)),

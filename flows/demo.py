@@ -1,6 +1,7 @@
 """`make demo`: the whole pipeline on a synthetic sample, on a Prefect server of its own."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -65,9 +66,8 @@ def show(home: Home, report: ScoreReport, console: Console) -> None:
     """Print what was made, where it is, how good it is, and what SQL says of one user."""
     console.print(
         f"{report.num_predictions:,} predicted ratings: {report.num_users:,} users x "
-        f"{report.num_movies:,} movies",
+        f"{report.num_movies:,} movies\n",
         places(home),
-        "",
         figures(home, report.bundle_id),
         sep="\n",
     )
@@ -79,14 +79,15 @@ def show(home: Home, report: ScoreReport, console: Console) -> None:
     console.print(table(("rank", "title", "year", "predicted_rating"), recommended))
 
 
-def places(home: Home) -> Table:
+def places(home: Home) -> str:
     """Where everything is."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row("predictions, for analysts", str(home.predictions))
-    grid.add_row("models, a folder each", str(home.models))
-    grid.add_row("ratings, vectors, splits, figures", str(home.warehouse))
-    grid.add_row("Prefect's record of the runs", str(home.prefect))
-    return grid
+    named = {
+        "predictions, for analysts": home.predictions,
+        "models, a folder each": home.models,
+        "ratings, vectors, splits, figures": home.warehouse,
+        "Prefect's record of the runs": home.prefect,
+    }
+    return "".join(f"{name:<35}{path}\n" for name, path in named.items())
 
 
 def figures(home: Home, bundle_id: str) -> Table:
@@ -97,7 +98,7 @@ def figures(home: Home, bundle_id: str) -> Table:
     return table(("predictor, on held-out ratings", "RMSE", "MAE"), rows)
 
 
-def table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> Table:
+def table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Table:
     """Rows as a person reads them."""
     drawn = Table(*header, box=None, header_style="bold", pad_edge=False, padding=(0, 2))
     for row in rows:

@@ -34,6 +34,7 @@ _OVERFLOW = "overflow"
 _BLANK = "between_"  # the empty column between the two marks of `::`
 _HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
 _MICROSECONDS = 1_000_000
+_LARGEST = float(np.finfo(np.float32).max)
 _FIRST_YEAR = 1000  # the parser takes `+205-01-02` too; the exact reading does not
 
 
@@ -113,7 +114,7 @@ def _judge_fields(
     movie_id = integer(fields["movie_id"]) if "movie_id" in fields else None
     if user_id is None or rating is None or ("movie_id" in fields and movie_id is None):
         return Reason.NOT_A_NUMBER
-    if not np.isfinite(np.float32(rating)) or (scale and not scale.admits(np.array([rating]))[0]):
+    if abs(rating) > _LARGEST or (scale and not scale.admits(np.array([rating]))[0]):
         return Reason.OFF_SCALE
     moment = None
     if layout.dates:

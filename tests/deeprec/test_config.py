@@ -81,6 +81,10 @@ def test_every_named_configuration_is_valid_and_survives_a_round_trip(file: Path
     assert config == Config.model_validate(as_plain_values(config))
 
 
+def test_the_posters_configuration_is_the_default() -> None:
+    assert Config() == load_config(next(file for file in CONFIGS if file.stem == "poster"))
+
+
 def test_a_split_is_the_same_value_only_with_the_same_definition() -> None:
     splits: list[Split] = [
         RandomSplit(),

@@ -126,9 +126,9 @@ def test_a_demo_that_was_killed_is_finished_by_the_next_and_repeated_by_a_third(
     assert "select" in shown
     assert 10 == shown.count("Synthetic Film")
     assert {"data", "split", "model", "metrics", "scores"} == artifact_keys(home)
-    (bundle,) = (folder for folder in home.models.iterdir() if not folder.name.startswith("."))
+    (bundle,) = home.models.glob("demo-*")
 
     assert shown == user.run(*DEMO, str(home.path))
-    assert [bundle] == list(home.models.iterdir())
+    assert [bundle] == list(home.models.glob("demo-*"))
     assert f"{sample.num_users * 30}\n" == user.run("-c", SCORE_WITHOUT_TORCH, str(home.path))
     assert [] == list(user.folder.iterdir())

@@ -1,0 +1,206 @@
+"""Reports as pages: what they say, and that their links meet their keys. No server needed."""
+
+import base64
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deeprec.config import ScoreConfig
+from deeprec.evaluation import EvaluateReport
+from deeprec.ingestion import IngestReport, SourceReport
+from deeprec.publishing import ScoreReport
+from deeprec.registry import Epoch, Evaluation
+from deeprec.runs import ScoringPlan
+from deeprec.splits import Part
+from deeprec.training import TrainReport
+from deeprec.vectors import MaterializeReport
+from flows.artifacts import (
+    Page,
+    ingest_page,
+    metrics_page,
+    model_page,
+    scores_page,
+    split_page,
+)
+
+DIGEST = "0123456789abcdef" * 4
+BUNDLE_ID = "poster-20260101T000000-ab12"
+INGESTED = IngestReport(
+    changed=True,
+    num_ratings=1_200,
+    num_users=40,
+    num_movies=30,
+    scale="1 to 5 in steps of 1",
+    data_digest=DIGEST,
+    sources=(
+        SourceReport(
+            source="ratings|old.csv",
+            format="table",
+            num_files=1,
+            num_files_unchanged=0,
+            rows_read=1_205,
+            rows_kept=1_200,
+            rows_replaced=2,
+            rows_rejected=3,
+            rejected_by_reason={"off the scale": 2, "unknown date": 1},
+        ),
+    ),
+)
+MATERIALIZED = MaterializeReport(
+    changed=True,
+    data_digest=DIGEST,
+    split_id="5911e0",
+    split="random",
+    num_users=40,
+    num_movies=30,
+    num_ratings=1_200,
+    counts={Part.TRAIN: 1_000, Part.DEV: 80, Part.TEST: 120},
+)
+
+
+def evaluation(predictor: str, rmse: float) -> Evaluation:
+    return Evaluation(
+        predictor=predictor,
+        num_ratings=120,
+        num_cold=4,
+        rmse=rmse,
+        mae=0.7,
+        unclipped_rmse=rmse + 0.01,
+    )
+
+
+def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
+    figures = (
+        evaluation("autoencoder", model_rmse),
+        evaluation("bias", 0.9),
+        evaluation("global mean", 1.1),
+    )
+    return EvaluateReport(bundle_id=BUNDLE_ID, part=part, figures=figures)
+
+
+def trained(dev: EvaluateReport | None) -> TrainReport:
+    epochs = tuple(
+        Epoch(epoch=n, train_rmse=1 / n, dev_rmse=1.0, learning_rate=0.005, seconds=1.0)
+        for n in (1, 2, 3)
+    )
+    return TrainReport(
+        bundle_id=BUNDLE_ID,
+        bundle=Path("home/models") / BUNDLE_ID,
+        name="poster",
+        changed=True,
+        device="cpu",
+        seed=7,
+        data_digest=DIGEST,
+        split_id="5911e0",
+        best_epoch=2,
+        epochs=epochs,
+        largest_difference=2.5e-6,
+        dev=dev,
+    )
+
+
+def scored() -> Page:
+    plan = ScoringPlan(
+        run_id="20260102T023000-cafe",
+        run_dir=Path("home/runs/20260102T023000-cafe"),
+        fingerprint="cafe",
+        started_at=datetime(2026, 1, 2, 2, 30, tzinfo=UTC),
+        bundle=Path("home/models") / BUNDLE_ID,
+        bundle_id=BUNDLE_ID,
+        data_digest=DIGEST,
+        num_users=40,
+        num_movies=30,
+        num_shards=2,
+        users_per_shard=20,
+        wide_ids=False,
+        config=ScoreConfig(),
+    )
+    report = ScoreReport(
+        run_id=plan.run_id,
+        bundle_id=BUNDLE_ID,
+        path=Path("home/predictions.duckdb"),
+        num_users=40,
+        num_movies=30,
+        num_predictions=1_200,
+        num_recommendations=400,
+        num_bias_users=1,
+        num_bias_movies=3,
+        seconds=2.0,
+    )
+    return scores_page(plan, report)
+
+
+def all_pages() -> list[Page]:
+    return [
+        ingest_page(INGESTED),
+        split_page(MATERIALIZED),
+        model_page(trained(evaluated(0.8, Part.DEV))),
+        metrics_page(evaluated(0.8)),
+        scored(),
+    ]
+
+
+def rows(page: Page) -> list[list[str]]:
+    """The cells of all table rows, headers and rules left out."""
+    lines = [line for line in page.markdown.splitlines() if line.startswith("| ")]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    return [[cell.strip() for cell in row] for row in cells]
+
+
+def test_the_rows_of_a_source_are_accounted_for() -> None:
+    page = ingest_page(INGESTED)
+    counts = ["table", "1", "0", "1,205", "1,200", "2", "3"]
+    assert ["ratings\\|old.csv", *counts] in rows(page)
+    assert ["ratings\\|old.csv", "off the scale", "2"] in rows(page)
+    assert ["ratings\\|old.csv", "unknown date", "1"] in rows(page)
+
+
+def test_without_rejected_rows_there_is_no_table_of_them() -> None:
+    clean = INGESTED.sources[0].model_copy(update={"rejected_by_reason": {}})
+    page = ingest_page(INGESTED.model_copy(update={"sources": (clean,), "changed": False}))
+    assert "Rejected" not in page.markdown
+    assert "changed nothing" in page.markdown
+
+
+def test_the_shares_of_a_split_are_of_all_ratings() -> None:
+    expected = [["train", "1,000", "83.33%"], ["dev", "80", "6.67%"], ["test", "120", "10.00%"]]
+    assert expected == rows(split_page(MATERIALIZED))[2:5]
+
+
+def test_the_learning_curve_is_a_png_within_the_page() -> None:
+    found = re.search(r"data:image/png;base64,([\w+/=]+)\)", model_page(trained(None)).markdown)
+    assert found
+    assert base64.b64decode(found[1], validate=True).startswith(b"\x89PNG")
+
+
+def test_a_model_trained_without_dev_has_no_dev_figures() -> None:
+    assert "On dev" in model_page(trained(evaluated(0.8, Part.DEV))).markdown
+    assert "On dev" not in model_page(trained(None)).markdown
+
+
+@pytest.mark.parametrize(
+    ("rmse", "verdict"), [(0.8, "The model beats"), (0.95, "**does not beat**")]
+)
+def test_a_model_is_judged_by_its_floor(rmse: float, verdict: str) -> None:
+    page = metrics_page(evaluated(rmse))
+    assert verdict in page.markdown
+    assert ["bias", "0.9000", "0.7000", "0.9100", "120", "4"] in rows(page)
+
+
+def test_published_scores_say_where_they_are() -> None:
+    page = scored()
+    assert "`home/predictions.duckdb`" in page.markdown
+    assert ["predicted ratings", "1,200"] in rows(page)
+
+
+def test_every_link_leads_to_a_page() -> None:
+    pages = all_pages()
+    linked = {key for page in pages for key in re.findall(r"/artifacts/key/([^)]*)", page.markdown)}
+    assert {"data-0123456789ab", "split-5911e0", "model-poster-20260101t000000-ab12"} == linked
+    assert linked <= {page.key for page in pages}
+
+
+def test_keys_are_such_as_prefect_admits() -> None:
+    assert all(re.fullmatch(r"[a-z0-9-]+", page.key) for page in all_pages())
