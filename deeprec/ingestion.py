@@ -131,7 +131,7 @@ def _ingest_source(
         if changed:
             scale = _declared_scale(warehouse, source, changed.values(), config)
             _forget_files(warehouse, changed)
-            _read(warehouse, changed, scale, config, tally, progress)
+            tally = _read(warehouse, changed, scale, config.chunk_bytes, progress)
             _check_rejected(source, changed, tally, config)
             _record_files(warehouse, source, changed, tally)
             _settle(warehouse, source, scale)
@@ -203,14 +203,14 @@ def _read(
     warehouse: Database,
     files: Mapping[int, SourceFile],
     scale: RatingScale | None,
-    config: IngestConfig,
-    tally: _Tally,
+    chunk_bytes: int,
     progress: Progress,
-) -> None:
-    """Read the files into the warehouse, a chunk at a time."""
+) -> _Tally:
+    """Read the files into the warehouse, a chunk at a time, and count what is read."""
+    tally = _Tally()
     total = sum(_size(file.path) for file in files.values())
     num_bytes = 0
-    for batch in read_files(files, scale, config.chunk_bytes):
+    for batch in read_files(files, scale, chunk_bytes):
         if batch.rows.height:
             warehouse.run_with(_INSERTS[batch.role], batch.rows.to_arrow())
         if batch.rejected.height:
@@ -218,6 +218,7 @@ def _read(
         tally.add(batch)
         num_bytes += batch.num_bytes
         progress("ingest", min(num_bytes, total), total, "bytes")
+    return tally
 
 
 def _size(path: Path) -> int:

@@ -5,7 +5,7 @@ A reader that has the old file open keeps it; whoever opens the name next gets t
 
 import os
 import shutil
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,6 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
     Raises:
         WarehouseError: a shard is missing, or rows are not users x movies; nothing is published.
     """
-    started = time.monotonic()
     plan = read_plan(run_dir)
     with open_database(run_dir / SCORES, config.warehouse) as scores:
         _check_whole(scores, plan)
@@ -67,7 +66,7 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
         path=home.predictions,
         num_users=plan.num_users,
         num_movies=plan.num_movies,
-        seconds=time.monotonic() - started,
+        seconds=(datetime.now(UTC) - plan.started_at).total_seconds(),
         **counts,
     )
 

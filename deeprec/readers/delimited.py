@@ -1,15 +1,12 @@
 """Ratings from delimited text: a typed parse of whole chunks, and an exact look at doubtful lines.
 
 The fast parse decides nothing that it is not sure of: a row of which any needed field is missing,
-off the scale or of another type, or that has a field too many, is read again as text.
+off the scale or of another type, or that has not the right number of fields, is read again as text.
 
 Shape legend: R rows of a chunk, D doubtful rows.
 """
 
-import csv
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,40 +16,14 @@ import polars as pl
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows
 from deeprec.readers.chunks import Chunk, read_chunks
-from deeprec.readers.fields import (
-    LAST_SECOND,
-    clean,
-    integer,
-    iso_moment,
-    number,
-    unix_moment,
-)
+from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
+from deeprec.readers.lines import Header, Rating, blame, judge
 from deeprec.readers.rejections import Reason
 
-_OVERFLOW = "overflow"
-_BLANK = "between_"  # the empty column between the two marks of `::`
-_HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
+_ONE_BYTE = b"\x1f"  # stands for a separator of two bytes in what the parser is given
 _MICROSECONDS = 1_000_000
-_LARGEST = float(np.finfo(np.float32).max)
 _FIRST_YEAR = 1000  # the parser takes `+205-01-02` too; the exact reading does not
-
-
-@dataclass(frozen=True)
-class Rating:
-    """What a line says; `movie_id` is None where a header names the movie."""
-
-    user_id: int
-    movie_id: int | None
-    rating: float
-    moment: int | None  # microseconds since 1970
-
-
-@dataclass(frozen=True)
-class Header:
-    """A line `N:`; without a number it is broken, and the lines after it are of no known movie."""
-
-    movie_id: int | None
 
 
 def read_ratings(
@@ -74,55 +45,6 @@ def read_ratings(
         reader = _ChunkReader(chunk, layout, scale, movie_id)
         yield reader.batch()
         movie_id = reader.last_movie_id
-
-
-def judge(
-    line: bytes, layout: RatingsLayout, scale: RatingScale | None
-) -> Rating | Header | Reason | None:
-    """What one line is: a rating, a header, refused for a reason, or None for a blank one."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        return Reason.UNDECODABLE
-    if not text.strip():
-        return None
-    if layout.has_movie_headers and ":" in text and layout.separator not in text:
-        found = _HEADER.fullmatch(text)
-        return Header(int(found["movie_id"]) if found else None)
-    fields = _split(text, layout.separator)
-    if len(fields) != len(layout.columns):
-        return Reason.WRONG_COLUMN_COUNT
-    return _judge_fields(dict(zip(layout.columns, map(clean, fields), strict=True)), layout, scale)
-
-
-def _split(text: str, separator: str) -> list[str]:
-    if '"' in text and len(separator) == 1:
-        try:
-            return next(csv.reader([text], delimiter=separator))
-        except csv.Error:  # a quote that never ends, past the reader's limit
-            return []
-    return text.split(separator)
-
-
-def _judge_fields(
-    fields: Mapping[str | None, str], layout: RatingsLayout, scale: RatingScale | None
-) -> Rating | Reason:
-    needed = [fields[name] for name in ("user_id", "movie_id", "rating") if name in fields]
-    if not all(needed):
-        return Reason.MISSING_VALUE
-    user_id, rating = integer(fields["user_id"]), number(fields["rating"])
-    movie_id = integer(fields["movie_id"]) if "movie_id" in fields else None
-    if user_id is None or rating is None or ("movie_id" in fields and movie_id is None):
-        return Reason.NOT_A_NUMBER
-    if abs(rating) > _LARGEST or (scale and not scale.admits(np.array([rating]))[0]):
-        return Reason.OFF_SCALE
-    moment = None
-    if layout.dates:
-        read_moment = unix_moment if layout.dates is DateKind.UNIX else iso_moment
-        moment = read_moment(fields["rated_at"])
-        if moment is None:
-            return Reason.UNKNOWN_DATE
-    return Rating(user_id, movie_id, rating, moment)
 
 
 class _ChunkReader:
@@ -153,6 +75,7 @@ class _ChunkReader:
     def _read(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         frame = _parse(self._chunk, self._layout)
         is_sure_R = _is_sure(frame, self._layout, self._scale)
+        is_sure_R &= _has_all_fields(self._chunk, self._layout)
         if self._layout.names_line:
             is_sure_R[self._places.names_rows()] = False
         doubtful_D = np.flatnonzero(~is_sure_R)
@@ -166,7 +89,7 @@ class _ChunkReader:
             row: (lines[row], said) for row, said in verdicts.items() if isinstance(said, Reason)
         }
         refused |= {
-            row: (lines[row], Reason.NOT_A_NUMBER)
+            row: (lines[row], blame(lines[row], Reason.NOT_A_NUMBER))
             for row, said in headers.items()
             if said.movie_id is None
         }
@@ -210,30 +133,47 @@ class _ChunkReader:
 def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
     """One row a line, null where a field is not of its column's type."""
     schema = _schema(layout)
-    frame = pl.scan_csv(
-        chunk.data,
+    needed = [column for column in layout.columns if column]
+    lazy = pl.scan_csv(
+        _parsed_text(chunk, layout),
         has_header=False,
         schema=schema,
-        separator=layout.separator[0],
+        separator=_parsed_separator(layout),
         quote_char=None,
         ignore_errors=True,
         truncate_ragged_lines=True,
         missing_columns="insert",
         extra_columns="ignore",
-        empty_string_is_null=False,
         encoding="utf8-lossy",
-    ).collect()
-    if frame.height != chunk.num_rows:  # lines that the parser sees otherwise: read each as text
-        return pl.DataFrame(schema=schema).clear(chunk.num_rows)
+    )
+    frame = lazy.select(needed).collect()
+    assert frame.height == chunk.num_rows, (frame.height, chunk.num_rows)
     return frame
 
 
+def _parsed_separator(layout: RatingsLayout) -> str:
+    return layout.separator if len(layout.separator) == 1 else _ONE_BYTE.decode()
+
+
+def _parsed_text(chunk: Chunk, layout: RatingsLayout) -> bytes:
+    """The chunk with a separator of one byte, which is all that the parser takes."""
+    if len(layout.separator) == 1:
+        return chunk.data
+    return chunk.data.replace(_ONE_BYTE, b"?").replace(layout.separator.encode(), _ONE_BYTE)
+
+
+def _has_all_fields(chunk: Chunk, layout: RatingsLayout) -> npt.NDArray[np.bool_]:
+    """Which lines have as many fields as they should; the parser itself fills up and cuts off."""
+    data = np.frombuffer(_parsed_text(chunk, layout), dtype=np.uint8)
+    marks = np.flatnonzero((data == ord(_parsed_separator(layout))) | (data == ord("\n")))
+    ends = np.flatnonzero(data[marks] == ord("\n"))
+    return np.asarray(np.diff(ends, prepend=-1) == len(layout.columns))
+
+
 def _schema(layout: RatingsLayout) -> pl.Schema:
-    """A type for each column, and one for a field too many."""
+    """A type for each column."""
     types: dict[str, pl.DataType] = {}
     for place, column in enumerate(layout.columns):
-        if place and len(layout.separator) > 1:
-            types[f"{_BLANK}{place}"] = pl.String()
         match column:
             case "user_id" | "movie_id":
                 types[column] = pl.Int64()
@@ -244,7 +184,7 @@ def _schema(layout: RatingsLayout) -> pl.Schema:
                 types[column] = pl.Int64() if is_count else pl.String()
             case None:
                 types[f"unused_{place}"] = pl.String()
-    return pl.Schema({**types, _OVERFLOW: pl.String()})
+    return pl.Schema(types)
 
 
 def _is_sure(
@@ -253,11 +193,7 @@ def _is_sure(
     """Which rows need no second look."""
     needed = [column for column in layout.columns if column and column != "rated_at"]
     sure = [pl.col(column).is_not_null() for column in needed]
-    sure += [pl.col(_OVERFLOW).is_null(), pl.col("rating").is_finite()]
-    sure += [
-        (pl.col(name) == "").fill_null(value=False) for name in frame.columns if _BLANK in name
-    ]
-    sure += [pl.col(name).is_not_null() for name in frame.columns if name.startswith("unused_")]
+    sure.append(pl.col("rating").is_finite())
     if layout.dates:
         sure.append(_moment(layout.dates).is_not_null())
     is_sure_R = frame.select(pl.all_horizontal(sure).fill_null(value=False)).to_series().to_numpy()
@@ -280,8 +216,9 @@ def _moment(dates: DateKind) -> pl.Expr:
         found = plain.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
     else:
         plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
-        plain = plain.str.replace("T", " ", literal=True)
-        found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+        found = plain.str.replace("T", " ", literal=True).str.to_datetime(
+            "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
+        )
     return pl.when(found.dt.year() >= _FIRST_YEAR).then(found).to_physical()
 
 
@@ -292,13 +229,13 @@ def _columns(
     layout: RatingsLayout,
 ) -> tuple[Rows, dict[str, npt.NDArray[np.generic]]]:
     """Sure rows from the frame and found ones from their lines, in the order of the file."""
-    names = [column for column in layout.columns if column and column != "rated_at"]
+    names = [str(column) for column in layout.columns if column and column != "rated_at"]
     if layout.dates:
         frame = frame.with_columns(rated_at=_moment(layout.dates).cast(pl.Int64))
         names.append("rated_at")
     sure = frame.select(names).filter(is_sure_R)
-    rows_R = np.flatnonzero(is_sure_R)
-    columns = {name: sure[name].to_numpy() for name in names}
+    rows_R: Rows = np.flatnonzero(is_sure_R)
+    columns: dict[str, npt.NDArray[np.generic]] = {name: sure[name].to_numpy() for name in names}
     if found:
         rows_F = np.fromiter(found, dtype=np.int64, count=len(found))
         attribute = {"rated_at": "moment"}

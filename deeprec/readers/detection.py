@@ -68,7 +68,7 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
             f"same ones twice; choose with ingest.format, as `--set ingest.format={formats[0]}`, "
             "or name the files"
         )
-    return sorted(files, key=lambda file: file.path)
+    return sorted({file.path: file for file in files}.values(), key=lambda file: file.path)
 
 
 def _named(source: str) -> list[Path]:
@@ -77,7 +77,8 @@ def _named(source: str) -> list[Path]:
     if path.is_file():
         return [path.resolve()]
     if has_magic(source):
-        found = [Path(name).resolve() for name in glob(source, recursive=True)]
+        names = glob(source, recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        found = [Path(name).resolve() for name in names]
         files = [file for file in found if file.is_file()]
         if files:
             return files
@@ -87,16 +88,15 @@ def _named(source: str) -> list[Path]:
 
 def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
     """The files of a folder that are known by name, else every table in it."""
-    paths = [path.resolve() for path in folder.iterdir() if path.is_file()]
+    paths = _listed(folder)
     if (folder / "training_set").is_dir():
-        paths += [path.resolve() for path in (folder / "training_set").iterdir()]
+        paths += _listed(folder / "training_set")
     found = [SourceFile(path, layout) for path in paths if (layout := _known_by_name(path))]
-    if not any(file.layout.role is Role.RATINGS for file in found):
+    has_ratings = any(file.layout.role is Role.RATINGS for file in found)
+    if config.format in {"table", "ml-csv"} or not has_ratings:
         known = {file.path for file in found}
         others = [path for path in paths if path not in known]
-        found += [
-            SourceFile(path, _table(path, config)) for path in _tables(others) if path not in known
-        ]
+        found += [SourceFile(path, _table(path, config)) for path in _tables(others)]
     if config.format != "auto":
         found = [
             file
@@ -107,6 +107,18 @@ def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
         chosen = "" if config.format == "auto" else f" in the layout {config.format}"
         raise SourceError(f"{folder}: holds no file of ratings{chosen}; {_EXPECTED}")
     return found
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The folder's files but for hidden ones, such as the `._*` that some archives bring."""
+    try:
+        return [
+            path.resolve()
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise SourceError(f"{folder}: cannot be listed: {error.strerror or error}") from error
 
 
 def _tables(paths: Iterable[Path]) -> list[Path]:

@@ -1,17 +1,28 @@
 -- Zero rows = healthy: every row of every file is where `source_files` says it is.
-with places as (
+with everything as (
+    select
+        file_id,
+        'kept' as place
+    from ratings
+    union all
+    select
+        file_id,
+        'replaced' as place
+    from superseded_ratings
+    union all
+    select
+        file_id,
+        'rejected' as place
+    from rejected_rows
+),
+
+places as (
     select
         file_id,
         count(*) filter (where place = 'kept') as num_kept,
         count(*) filter (where place = 'replaced') as num_replaced,
         count(*) filter (where place = 'rejected') as num_rejected
-    from (
-        select file_id, 'kept' as place from ratings
-        union all
-        select file_id, 'replaced' as place from superseded_ratings
-        union all
-        select file_id, 'rejected' as place from rejected_rows
-    )
+    from everything
     group by file_id
 )
 

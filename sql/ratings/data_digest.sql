@@ -1,6 +1,10 @@
 -- One row: what has been taken in, in one word; the same wherever the files lie.
 with contents as (
-    select string_agg(role || ':' || layout || ':' || sha256, chr(10) order by role, sha256) as lines
+    select
+        string_agg(
+            concat_ws(':', role, layout, sha256), chr(10)
+            order by role, layout, sha256
+        ) as lines
     from source_files
 ),
 

@@ -42,8 +42,8 @@ def tiny_sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rng = np.random.default_rng(7)
     lines = ["user_id,movie_id,rating,date"]
     for user in range(NUM_USERS):
-        for movie in rng.choice(NUM_RATED_MOVIES, size=rng.integers(4, 15), replace=False):
-            lines.append(f"{1000 + user},{10 + movie},{rng.integers(1, 6)},2005-01-01")
+        movies = rng.choice(NUM_RATED_MOVIES, size=rng.integers(4, 15), replace=False)
+        lines += [f"{1000 + user},{10 + movie},{rng.integers(1, 6)},2005-01-01" for movie in movies]
     (folder / "ratings.csv").write_text("\n".join(lines) + "\n")
     titled = [*range(10, 10 + NUM_RATED_MOVIES), *UNRATED]
     (folder / "movie_titles.txt").write_text(

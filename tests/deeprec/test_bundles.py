@@ -23,9 +23,7 @@ def test_a_bundle_says_where_it_comes_from_and_how_good_it_is(bundle_dir: Path) 
     assert "tiny" == manifest.name
     assert (1.0, 5.0) == (manifest.scale.minimum, manifest.scale.maximum)
     assert "2005-01-01" == str(manifest.first_train_day)
-    assert {"dev_rmse", "dev_mae", "dev_rmse_bias", "dev_rmse_global_mean"} == set(
-        manifest.metrics
-    )
+    assert {"dev_rmse", "dev_mae", "dev_rmse_bias", "dev_rmse_global_mean"} == set(manifest.metrics)
     assert manifest.largest_difference <= manifest.tolerance
     assert "torch" in manifest.versions
 
@@ -63,9 +61,13 @@ def test_a_damaged_bundle_is_refused(
 
 
 def test_a_bundle_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), new_bundle(tmp_path, "half") as folder:
-        (folder / "model.onnx").write_bytes(b"half")
-        raise RuntimeError
+    def fail() -> None:
+        with new_bundle(tmp_path, "half") as folder:
+            (folder / "model.onnx").write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [] == list(tmp_path.iterdir())
 
 

@@ -42,7 +42,7 @@ def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_pat
 
 def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> None:
     for verb in ("materialize", "train", "evaluate", "score"):
-        arguments = TINY[:1] + ["--set=train.num_epochs=3", *TINY[2:]]
+        arguments = [TINY[0], "--set=train.num_epochs=3", *TINY[2:]]
         done = deeprec(verb, "--json", *arguments, DEEPREC_HOME=str(trained_home.path))
         assert 0 == done.returncode, done.stderr
         assert isinstance(json.loads(done.stdout), dict)

@@ -47,9 +47,7 @@ def test_what_was_measured_is_kept(trained_home: Home, tiny_config: Config) -> N
     assert 3 == len(dev)
 
 
-def test_the_bias_floor_is_what_its_formula_gives(
-    trained_home: Home, tiny_config: Config
-) -> None:
+def test_the_bias_floor_is_what_its_formula_gives(trained_home: Home, tiny_config: Config) -> None:
     report = evaluate(trained_home, tiny_config)
     with open_warehouse(trained_home) as warehouse:
         ratings = read_split(warehouse, tiny_config.split)

@@ -53,9 +53,7 @@ def test_what_has_been_trained_is_not_trained_again(
     assert 2 == len(list(trained_home.models.iterdir()))
 
 
-def test_the_newest_bundle_is_the_one_that_is_used(
-    trained_home: Home, tiny_config: Config
-) -> None:
+def test_the_newest_bundle_is_the_one_that_is_used(trained_home: Home, tiny_config: Config) -> None:
     other = tiny_config.train.model_copy(update={"seed": 1})
     report = train(trained_home, tiny_config.model_copy(update={"train": other}))
     with open_warehouse(trained_home) as warehouse:
@@ -72,7 +70,7 @@ def test_the_same_seed_trains_the_same_model(
         materialize(home, tiny_config)
         bundle = open_bundle(train(home, tiny_config).bundle)
         found.append(predictions(home, bundle, tiny_config))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 KILLED_AFTER_AN_EPOCH = """
@@ -129,9 +127,7 @@ def test_nothing_that_is_fitted_sees_a_held_out_rating(tiny_config: Config, tmp_
     split = FileSplit(train="part.base", test="part.test", dev_fraction=0)
     config = tiny_config.model_copy(update={"split": split})
     rng = np.random.default_rng(0)
-    rows = [
-        f"{user},{movie},{rng.integers(2, 5)}" for user in range(9) for movie in range(1, 6)
-    ]
+    rows = [f"{user},{movie},{rng.integers(2, 5)}" for user in range(9) for movie in range(1, 6)]
     plain = train_on_files(tmp_path / "plain", config, rows, ["1,9,3"])
     loud = train_on_files(tmp_path / "loud", config, rows, ["1,9,1", "77,5,7", "3,8,-4"])
     graphs = []
@@ -144,7 +140,7 @@ def test_nothing_that_is_fitted_sees_a_held_out_rating(tiny_config: Config, tmp_
         users = known.select_users(np.isin(known.user_ids_U, np.arange(9)))
         values_UM = users.restrict_movies(bundle.vocabulary.movie_ids_M).values_UM
         graphs.append(bundle.graph("cpu").predict(values_UM).unclipped_BM)
-    np.testing.assert_array_equal(*graphs)
+    np.testing.assert_array_equal(graphs[0], graphs[1])
 
 
 def test_without_dev_ratings_there_is_nothing_to_choose_by(

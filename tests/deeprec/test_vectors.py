@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,10 @@ def divide(home: Home, split: Split) -> tuple[MaterializeReport, SplitRatings]:
 
 def pairs(ratings: SplitRatings, part: Part) -> set[tuple[int, int, float]]:
     matrix = ratings.part(part)
-    users, movies = matrix.values_UM.nonzero()
+    entries = matrix.values_UM.tocoo()
     return {
-        (int(matrix.user_ids_U[u]), int(matrix.movie_ids_M[m]), float(matrix.values_UM[u, m]))
-        for u, m in zip(users, movies, strict=True)
+        (int(matrix.user_ids_U[user]), int(matrix.movie_ids_M[movie]), float(rating))
+        for user, movie, rating in zip(*entries.coords, entries.data, strict=True)
     }
 
 
@@ -144,13 +143,15 @@ def test_files_that_are_split_already_keep_their_parts(home: Home) -> None:
 
 def test_a_file_split_names_the_file_it_misses(home: Home) -> None:
     take_in(home, ROWS, "u1.base")
-    with pytest.raises(SplitError, match="no file taken in is named u1.test"):
+    with pytest.raises(SplitError, match=r"no file taken in is named u1\.test"):
         divide(home, FileSplit(train="u1.base", test="u1.test"))
 
 
-@pytest.mark.parametrize("split", [LastKSplit(), TimeSplit.model_validate(
-    {"train_through": "2005-01-03"}
-)], ids=lambda split: split.kind)
+@pytest.mark.parametrize(
+    "split",
+    [LastKSplit(), TimeSplit.model_validate({"train_through": "2005-01-03"})],
+    ids=lambda split: split.kind,
+)
 def test_a_split_by_date_needs_dates(home: Home, split: Split) -> None:
     home.path.mkdir(parents=True)
     file = home.path / "undated.csv"

@@ -26,9 +26,14 @@ def test_a_new_home_gets_a_warehouse_with_nothing_in_it(home: Home) -> None:
 
 def test_a_transaction_is_all_or_nothing(home: Home) -> None:
     with open_warehouse(home) as warehouse:
-        with pytest.raises(RuntimeError), warehouse.transaction():
-            warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
-            raise RuntimeError
+
+        def fail() -> None:
+            with warehouse.transaction():
+                warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            fail()
         assert [] == warehouse.rows("vectors/built_from")
         with warehouse.transaction():
             warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")

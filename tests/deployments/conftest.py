@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from socket import create_server
 
 import pytest

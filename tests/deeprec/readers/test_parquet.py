@@ -1,0 +1,88 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from deeprec.config import ColumnsConfig
+from deeprec.errors import SourceError
+from deeprec.ratings import RatingScale
+from deeprec.readers.parquet import read_parquet
+from deeprec.readers.tables import parquet_layout
+
+NOON = datetime(2005, 9, 6, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2005, 9, 6, tzinfo=UTC)
+
+
+def read(
+    table: pl.DataFrame, path: Path, scale: RatingScale | None = None
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    table.write_parquet(path)
+    batches = list(read_parquet({3: path}, parquet_layout(path, ColumnsConfig()), scale))
+    assert [path.stat().st_size] == [ended.size_bytes for b in batches for ended in b.ended]
+    rows = pl.concat([batch.rows for batch in batches]).sort("line_number")
+    return rows.rows(), pl.concat([batch.rejected for batch in batches]).rows()
+
+
+@pytest.mark.parametrize(
+    ("dates", "moment"),
+    [
+        (pl.Series([NOON]), NOON),
+        (pl.Series([NOON]).dt.convert_time_zone("Asia/Tokyo"), NOON),
+        (pl.Series([date(2005, 9, 6)]), MIDNIGHT),
+        (pl.Series(["2005-09-06"]), MIDNIGHT),
+        (pl.Series(["2005-09-06T14:00:00+02:00"]), NOON),
+        (pl.Series([int(NOON.timestamp())]), NOON),
+        (pl.Series([int(NOON.timestamp())], dtype=pl.UInt64), NOON),
+    ],
+)
+def test_dates_of_any_type_become_utc(dates: pl.Series, moment: datetime, tmp_path: Path) -> None:
+    table = pl.DataFrame({"user": [1], "movie": [2], "rating": [3]}).with_columns(date=dates)
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    assert ([(1, 2, 3.0, moment.replace(tzinfo=None), 3, 1)], []) == (rows, rejected)
+
+
+@pytest.mark.parametrize(
+    "ids", [pl.Series([5], dtype=pl.UInt8), pl.Series([5.0]), pl.Series(["5"]), pl.Series([" 5.0"])]
+)
+def test_ids_of_any_type_that_are_whole_numbers_are_read(ids: pl.Series, tmp_path: Path) -> None:
+    table = pl.DataFrame({"movie": [2], "rating": [3]}).with_columns(user=ids)
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    assert ([5], []) == ([row[0] for row in rows], rejected)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"user": None}, "missing_value"),
+        ({"user": 1.5}, "not_a_number"),
+        ({"user": 1e300}, "not_a_number"),
+        ({"user": "me"}, "not_a_number"),
+        ({"user": True}, "not_a_number"),
+        ({"user": [1]}, "not_a_number"),
+        ({"rating": None}, "missing_value"),
+        ({"rating": float("nan")}, "not_a_number"),
+        ({"rating": 5.5}, "off_scale"),
+        ({"rating": 1e300}, "off_scale"),
+        ({"date": None}, "unknown_date"),
+        ({"date": 2**62}, "unknown_date"),
+        ({"date": -1}, "unknown_date"),
+        ({"date": "2005-02-30"}, "unknown_date"),
+    ],
+)
+def test_a_row_that_cannot_be_used_says_why(
+    changed: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    row = {"user": 1, "movie": 2, "rating": 3.0, "date": 978300760, **changed}
+    table = pl.DataFrame({name: [value] for name, value in row.items()})
+    rows, rejected = read(table, tmp_path / "x.parquet", RatingScale(1, 5))
+    assert ([], [(3, 1, reason)]) == (rows, [(*row[:2], row[3]) for row in rejected])
+
+
+def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"user": range(9), "movie": range(9), "rating": [3] * 9}).write_parquet(path)
+    layout = parquet_layout(path, ColumnsConfig())
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        list(read_parquet({0: path}, layout, None))
