@@ -90,7 +90,7 @@ def model_page(report: "TrainReport") -> Page:
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
-        _table(["", ""], facts),
+        _table(["what", "value"], facts),
     ]
     if report.dev:
         parts += ["## On dev", _metrics_table(report.dev)]
@@ -117,14 +117,14 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("model", _model_link(report.bundle_id)),
         ("data", _data_link(plan.data_digest)),
         ("users", report.num_users),
-        ("of these without the model: no ratings it knows", report.num_bias_users),
+        ("of these by biases alone, for want of ratings", report.num_bias_users),
         ("movies", report.num_movies),
-        ("of these without the model: none rated in training", report.num_bias_movies),
+        ("of these by biases alone, unrated in training", report.num_bias_movies),
         ("predicted ratings", report.num_predictions),
         ("recommendations", report.num_recommendations),
         ("shards", plan.num_shards),
     ]
-    parts = ["# Published predictions", f"`{report.path}`", _table(["", ""], facts)]
+    parts = ["# Published predictions", f"`{report.path}`", _table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))
 
 

@@ -13,6 +13,7 @@ from deeprec.readers.layouts import Column, DateKind, RatingsLayout
 from deeprec.readers.rejections import Reason
 
 _HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
+_LIKE_HEADER = re.compile(r"[0-9:]")  # a lone `8` may be a header that lost its colon
 _LARGEST_RATING = float(np.finfo(np.float32).max)
 
 
@@ -40,7 +41,7 @@ def judge(
     text = line.decode("utf-8", errors="backslashreplace")
     if not text.strip():
         return None
-    if layout.has_movie_headers and layout.separator not in text:
+    if layout.has_movie_headers and layout.separator not in text and _LIKE_HEADER.search(text):
         found = _HEADER.fullmatch(text)
         return Header(int(found["movie_id"]) if found else None)
     fields = split(text, layout.separator)

@@ -323,7 +323,7 @@ def test_the_later_date_wins_whatever_came_first_and_losers_return(
     ] == ratings(home)
     assert [("a.csv", 2, 0), ("b.csv", 1, 0)] == query(
         home,
-        "select parse_filename(path), rows_kept, rows_replaced from source_files order by path",
+        "select parse_filename(path), rows_kept, rows_replaced from source_files order by 1",
     )
 
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,13 +93,15 @@ def answers(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def artifact_keys(home: Home) -> set[str]:
-    """The kinds of pages that Prefect keeps, by the first word of their keys."""
-    database = sqlite3.connect(home.prefect / "prefect.db")
-    try:
-        keys = database.execute("select key from artifact where key is not null").fetchall()
-    finally:
-        database.close()
+def rows(home: Home, query: str) -> list[tuple[Any, ...]]:
+    """What Prefect has recorded of the home's runs."""
+    with closing(sqlite3.connect(home.prefect / "prefect.db")) as record:
+        return record.execute(query).fetchall()
+
+
+def artifact_kinds(home: Home) -> set[str]:
+    """The kinds of pages, which are the first words of their keys."""
+    keys = rows(home, "select key from artifact where key is not null")
     return {key.split("-")[0] for (key,) in keys}
 
 
@@ -125,10 +129,26 @@ def test_a_demo_that_was_killed_is_finished_by_the_next_and_repeated_by_a_third(
     assert str(home.predictions) in shown
     assert "select" in shown
     assert 10 == shown.count("Synthetic Film")
-    assert {"data", "split", "model", "metrics", "scores"} == artifact_keys(home)
+    assert {"data", "split", "model", "metrics", "scores"} == artifact_kinds(home)
     (bundle,) = home.models.glob("demo-*")
 
     assert shown == user.run(*DEMO, str(home.path))
     assert [bundle] == list(home.models.glob("demo-*"))
     assert f"{sample.num_users * 30}\n" == user.run("-c", SCORE_WITHOUT_TORCH, str(home.path))
     assert [] == list(user.folder.iterdir())
+
+
+def test_what_a_person_must_mend_is_told_in_a_sentence_and_not_tried_again(
+    user: User, home: Home
+) -> None:
+    (home.path / "sample").mkdir(parents=True)
+    with user.start(*DEMO, str(home.path)) as process:
+        _, err = process.communicate(timeout=WITHIN_S)
+    sentence = err.strip().splitlines()[-1]
+    assert 1 == process.returncode
+    assert sentence.startswith("error: ")
+    assert str(home.path / "sample") in sentence
+    assert "Traceback" not in err
+    assert {(1,)} == set(rows(home, "select run_count from task_run"))
+    messages = {message for (message,) in rows(home, "select message from flow_run_state")}
+    assert any(message.endswith(sentence.removeprefix("error: ")) for message in messages)

@@ -1,0 +1,28 @@
+"""Which failures are worth another try."""
+
+import pytest
+from prefect import Task
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Failed
+
+from deeprec.errors import ConfigError, DeeprecError
+from flows.retries import unless_mendable
+
+
+def do_nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (OSError("disk full"), True),
+        (RuntimeError("out of memory"), True),
+        (ConfigError("no such file"), False),
+        (DeeprecError("anything a person must mend"), False),
+    ],
+)
+def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, again: bool) -> None:
+    task = Task(do_nothing)
+    task_run = TaskRun(task_key="do_nothing", dynamic_key="0")
+    assert again == unless_mendable(task, task_run, Failed(data=error))
