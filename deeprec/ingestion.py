@@ -1,8 +1,8 @@
 """From rating files to the warehouse: one transaction a source, every row accounted for."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from deeprec.readers.layouts import Role, SourceFile
 from deeprec.warehouse import Database, open_warehouse
 
 _NUM_EXAMPLES = 3
+_Example = tuple[int, int, str, str]  # file, line, text, reason
 _INSERTS = {
     Role.RATINGS: "ratings/insert_ratings",
     Role.MOVIES: "ratings/insert_movie_rows",
@@ -103,17 +104,22 @@ class _Tally:
 
     num_rows: Counter[int] = field(default_factory=Counter)
     num_rejected: Counter[int] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[int, int, str, str]] = field(default_factory=list)
+    reasons: dict[Role, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    examples: dict[Role, list[_Example]] = field(default_factory=lambda: defaultdict(list))
     digests: dict[int, FileDigest] = field(default_factory=dict)
+
+    @property
+    def num_read(self) -> int:
+        """Rows that were read, usable or not."""
+        return self.num_rows.total() + self.num_rejected.total()
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
         self.num_rows.update(dict(batch.rows["file_id"].value_counts().iter_rows()))
         self.num_rejected.update(dict(batch.rejected["file_id"].value_counts().iter_rows()))
-        self.reasons.update(batch.rejected["reason"].to_list())
-        missing = _NUM_EXAMPLES - len(self.examples)
-        self.examples += batch.rejected.head(max(0, missing)).rows()
+        self.reasons[batch.role].update(batch.rejected["reason"].to_list())
+        shown = self.examples[batch.role]
+        shown += batch.rejected.head(_NUM_EXAMPLES - len(shown)).rows()
         self.digests.update({digest.file_id: digest for digest in batch.ended})
 
 
@@ -129,9 +135,11 @@ def _ingest_source(
         changed = _changed_files(warehouse, files)
         tally = _Tally()
         if changed:
-            scale = _declared_scale(warehouse, source, changed.values(), config)
+            scale = _declared_scale(warehouse, source, changed)
             _forget_files(warehouse, changed)
             tally = _read(warehouse, changed, scale, config.chunk_bytes, progress)
+            if len(changed) == len(files) and not tally.num_read:
+                raise SourceError(f"{source}: holds no row; expected ratings, one a line")
             _check_rejected(source, changed, tally, config)
             _record_files(warehouse, source, changed, tally)
             _settle(warehouse, source, scale)
@@ -142,17 +150,17 @@ def _ingest_source(
         format=", ".join(formats or sorted({file.layout.format for file in files})),
         num_files=len(files),
         num_files_unchanged=len(files) - len(changed),
-        rows_read=tally.num_rows.total() + tally.num_rejected.total(),
+        rows_read=tally.num_read,
         rows_kept=kept,
         rows_replaced=replaced,
         rows_rejected=tally.num_rejected.total(),
-        rejected_by_reason=dict(tally.reasons.most_common()),
+        rejected_by_reason=dict(sum(tally.reasons.values(), Counter()).most_common()),
     )
 
 
 def _changed_files(warehouse: Database, files: Sequence[SourceFile]) -> dict[int, SourceFile]:
     """Files that are new, or not what they were when they were taken in, by their file id."""
-    known = {path: rest for path, *rest in warehouse.rows("ratings/source_files")}
+    known = {path: rest for path, *rest, _ in warehouse.rows("ratings/source_files")}
     next_id = 1 + max((file_id for file_id, *_ in known.values()), default=-1)
     changed: dict[int, SourceFile] = {}
     for file in files:
@@ -168,26 +176,29 @@ def _changed_files(warehouse: Database, files: Sequence[SourceFile]) -> dict[int
 
 
 def _declared_scale(
-    warehouse: Database, source: str, files: Iterable[SourceFile], config: IngestConfig
+    warehouse: Database, source: str, changed: Mapping[int, SourceFile]
 ) -> RatingScale | None:
-    """The scale that configuration, format or warehouse states; None where none does."""
+    """The scale that the files or those beside them state; None where none does."""
     stated = {
         file.layout.scale
-        for file in files
+        for file in changed.values()
         if file.layout.role is Role.RATINGS and file.layout.scale
     }
-    if config.scale:
-        stated = {config.scale.value()}
+    others = [
+        file_id
+        for _, file_id, _, _, _, role in warehouse.rows("ratings/source_files")
+        if role == Role.RATINGS and file_id not in changed
+    ]
     known = {
         RatingScale(minimum, maximum, step)
         for minimum, maximum, step, declared in warehouse.rows("vectors/scale")
-        if declared
+        if declared and others
     }
     if len(stated | known) > 1:
         raise SourceError(
             f"{source}: its ratings stand on the scale {' and '.join(map(str, stated))}, the "
             f"warehouse's on {' and '.join(map(str, known))}; take them into a home of their own, "
-            "or state the scale of both with ingest.scale"
+            "or all of them into a new one with ingest.scale"
         )
     return next(iter(stated | known), None)
 
@@ -231,21 +242,23 @@ def _size(path: Path) -> int:
 def _check_rejected(
     source: str, files: Mapping[int, SourceFile], tally: _Tally, config: IngestConfig
 ) -> None:
-    """Refuse a source of which nothing, or too little, can be used."""
-    num_rejected = tally.num_rejected.total()
-    num_read = tally.num_rows.total() + num_rejected
-    if not num_read:
-        raise SourceError(f"{source}: holds no row; expected ratings, one a line")
-    if num_rejected > config.max_rejected_fraction * num_read:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
-        examples = "\n".join(
+    """Refuse a source of whose ratings, movies or users too many rows cannot be used."""
+    for role, examples in tally.examples.items():
+        of_role = [file_id for file_id, file in files.items() if file.layout.role is role]
+        num_rejected = sum(tally.num_rejected[file_id] for file_id in of_role)
+        num_read = num_rejected + sum(tally.num_rows[file_id] for file_id in of_role)
+        if num_rejected <= config.max_rejected_fraction * num_read:
+            continue
+        reasons = tally.reasons[role].most_common()
+        shown = "\n".join(
             f"  {files[file_id].path}:{line}: {reason}: {text}"
-            for file_id, line, text, reason in tally.examples
+            for file_id, line, text, reason in examples
         )
         raise SourceError(
-            f"{source}: {num_rejected:,} of {num_read:,} rows cannot be used ({reasons}), more "
-            f"than ingest.max_rejected_fraction = {config.max_rejected_fraction:g} allows; nothing "
-            f"was taken in. Mend the files, or allow more:\n{examples}"
+            f"{source}: {num_rejected:,} of {num_read:,} rows of {role} cannot be used "
+            f"({', '.join(f'{reason} {count:,}' for reason, count in reasons)}), more than "
+            f"ingest.max_rejected_fraction = {config.max_rejected_fraction:g} allows; nothing "
+            f"was taken in. Mend the files, or allow more:\n{shown}"
         )
 
 
@@ -289,16 +302,15 @@ def _settle(warehouse: Database, source: str, scale: RatingScale | None) -> None
     ):
         warehouse.run(f"ratings/{name}")
     if scale:
-        off_scale = warehouse.rows("ratings/observed_scale")
-        for minimum, maximum in off_scale:
-            if minimum is not None and (minimum < scale.minimum or maximum > scale.maximum):
-                raise SourceError(
-                    f"{source}: its scale is {scale}, but the warehouse holds ratings from "
-                    f"{minimum:g} to {maximum:g}; take them into a home of their own"
-                )
-        warehouse.run(
-            "ratings/declare_scale", minimum=scale.minimum, maximum=scale.maximum, step=scale.step
-        )
+        limits = asdict(scale)
+        num_off, lowest, highest = warehouse.row("ratings/off_scale", **limits)
+        if num_off:
+            raise SourceError(
+                f"{source}: the scale is {scale}, but {num_off:,} ratings, from {lowest:g} to "
+                f"{highest:g}, of files that state none are not on it; take them into a home of "
+                "their own"
+            )
+        warehouse.run("ratings/declare_scale", **limits)
     else:
         warehouse.run("ratings/observe_scale")
     for check in ("source_file_counts", "losers_have_winners"):

@@ -43,7 +43,7 @@ def _read_chunk(chunk: Chunk, layout: CatalogLayout) -> Batch:
         _frame(found, places, MOVIE_SCHEMA if layout.role is Role.MOVIES else USER_SCHEMA),
         places.rejected(refused),
         chunk.ended,
-        len(chunk.data),
+        chunk.num_bytes,
     )
 
 

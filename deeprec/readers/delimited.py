@@ -70,7 +70,7 @@ class _ChunkReader:
         rows = pl.DataFrame(schema=RATING_SCHEMA)
         if chunk.num_rows:
             rows, rejected = self._read()
-        return Batch(Role.RATINGS, rows, rejected, chunk.ended, len(chunk.data))
+        return Batch(Role.RATINGS, rows, rejected, chunk.ended, chunk.num_bytes)
 
     def _read(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         frame = _parse(self._chunk, self._layout)

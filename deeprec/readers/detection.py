@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fnmatch import fnmatch
 from glob import glob, has_magic
 from pathlib import Path
@@ -68,7 +69,16 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
             f"same ones twice; choose with ingest.format, as `--set ingest.format={formats[0]}`, "
             "or name the files"
         )
-    return sorted({file.path: file for file in files}.values(), key=lambda file: file.path)
+    once = {file.path: _on_given_scale(file, config) for file in files}
+    return sorted(once.values(), key=lambda file: file.path)
+
+
+def _on_given_scale(file: SourceFile, config: IngestConfig) -> SourceFile:
+    """The file with the scale that the configuration states for its ratings."""
+    layout = file.layout
+    if config.scale and isinstance(layout, RatingsLayout | ParquetLayout):
+        return SourceFile(file.path, replace(layout, scale=config.scale.value()))
+    return file
 
 
 def _named(source: str) -> list[Path]:

@@ -4,5 +4,6 @@ select
     file_id,
     size_bytes,
     sha256,
-    layout
+    layout,
+    role
 from source_files;
