@@ -33,6 +33,7 @@ FORMAT_VERSION = 1
 GRAPH = "model.onnx"
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
+_BUILDING = ".building"
 _PACKAGES = (
     "deeprec",
     "torch",
@@ -119,9 +120,13 @@ class Bundle:
 
 @contextmanager
 def new_bundle(models: Path, bundle_id: str) -> Iterator[Path]:
-    """A folder to fill, which appears under `models` whole, or not at all."""
-    building = models / f".{bundle_id}.building"
-    shutil.rmtree(building, ignore_errors=True)
+    """A folder to fill, which appears under `models` whole, or not at all.
+
+    One process trains at a time, so any other unfinished folder is of one that died.
+    """
+    building = models / f".{bundle_id}{_BUILDING}"
+    for unfinished in models.glob(f".*{_BUILDING}"):
+        shutil.rmtree(unfinished)
     building.mkdir(parents=True)
     try:
         yield building

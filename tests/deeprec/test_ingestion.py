@@ -277,7 +277,7 @@ def test_too_many_unusable_rows_change_nothing_and_are_shown(home: Home, tmp_pat
     bad: Files = {"combined_data_2.txt": "9:\n" + "1,5,2005-01-01\n" * 20 + "2,9,2005-01-01\n"}
     with pytest.raises(SourceError) as error:
         take_in(home, tmp_path / "bad", bad, Config())
-    assert "1 of 21 rows cannot be used (off_scale 1)" in str(error.value)
+    assert "1 of 21 rows of ratings cannot be used (off_scale 1)" in str(error.value)
     assert "combined_data_2.txt:22: off_scale: 2,9,2005-01-01" in str(error.value)
     assert before == ratings(home)
     assert [] == rejected(home)
@@ -289,6 +289,76 @@ def test_taking_in_the_same_again_does_nothing(home: Home, tmp_path: Path) -> No
     assert (True, False) == (first.changed, second.changed)
     assert (3, 3) == (second.sources[0].num_files, second.sources[0].num_files_unchanged)
     assert first.data_digest == second.data_digest
+
+
+def test_taking_in_the_same_again_writes_nothing(home: Home, tmp_path: Path) -> None:
+    take_in(home, tmp_path / "netflix", NETFLIX)
+    before = home.warehouse.read_bytes()
+    take_in(home, tmp_path / "netflix", NETFLIX)
+    assert before == home.warehouse.read_bytes()
+
+
+def test_the_ratings_do_not_hide_that_the_titles_are_broken(home: Home, tmp_path: Path) -> None:
+    many = "8:\n" + "".join(f"{user},5,2005-01-01\n" for user in range(3000))
+    files: Files = {"mv_0000008.txt": many, "movie_titles.txt": "8,2004,Eight\nnine\n"}
+    with pytest.raises(SourceError, match="1 of 2 rows of movies cannot be used"):
+        take_in(home, tmp_path / "netflix", files, Config())
+
+
+def test_an_empty_file_among_others_is_taken_in(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "netflix"
+    take_in(home, folder, NETFLIX)
+    report = take_in(home, folder, {"training_set/mv_0000008.txt": b""})
+    assert [(6, 30, 1.0, "1999-12-31")] == ratings(home)
+    assert 2 == report.sources[0].num_files_unchanged
+    with pytest.raises(SourceError, match="holds no row"):
+        take_in(home, tmp_path / "other", {"mv_0000008.txt": b""})
+
+
+def test_the_digest_changes_when_two_files_swap_what_they_hold(home: Home, tmp_path: Path) -> None:
+    low, high = (f"user_id,movie_id,rating\n1,2,{rating}\n3,4,3\n" for rating in (1, 5))
+    first = take_in(home, tmp_path / "a", {"ratings_1.csv": low, "ratings_2.csv": high})
+    assert 5 == ratings(home)[0][2]
+    second = take_in(home, tmp_path / "a", {"ratings_1.csv": high, "ratings_2.csv": low})
+    assert 1 == ratings(home)[0][2]
+    assert first.data_digest != second.data_digest
+
+
+def test_the_digest_is_the_same_wherever_the_folder_lies(tmp_path: Path) -> None:
+    digests = {
+        take_in(Home(tmp_path / f"home-{name}"), tmp_path / name, NETFLIX).data_digest
+        for name in ("here", "there")
+    }
+    assert 1 == len(digests)
+
+
+def test_progress_ends_at_the_bytes_on_disk(home: Home, tmp_path: Path) -> None:
+    content = gzip.compress(str(COMBINED["combined_data_1.txt"]).encode() * 500)
+    source = write(tmp_path, {"combined_data_1.txt.gz": content})
+    seen: list[tuple[int, int | None]] = []
+    ingest(home, [source], LENIENT, lambda _what, done, total, _unit: seen.append((done, total)))
+    assert (len(content), len(content)) == seen[-1]
+
+
+def test_a_scale_that_is_stated_anew_is_taken_over(home: Home, tmp_path: Path) -> None:
+    files: Files = {"ratings.dat": "1::2::3::4\n1::3::3.5::4\n"}
+    first = take_in(home, tmp_path / "ml", files)
+    half = load_config(
+        None, ["ingest.scale.minimum=0.5", "ingest.scale.maximum=5", "ingest.scale.step=0.5"]
+    )
+    second = take_in(home, tmp_path / "ml", files, half)
+    assert (1, 2) == (first.num_ratings, second.num_ratings)
+    assert "0.5 to 5 in steps of 0.5" == second.scale
+
+
+def test_ratings_off_the_steps_of_a_later_scale_are_not_mixed_in(
+    home: Home, tmp_path: Path
+) -> None:
+    table = "user_id,movie_id,rating\n1,2,3.5\n1,3,5\n"
+    take_in(home, tmp_path / "table", {"ratings.csv": table})
+    with pytest.raises(SourceError, match=r"1 ratings, from 3\.5 to 3\.5"):
+        take_in(home, tmp_path / "ml", {"ratings.dat": "7::2::3::4\n"})
+    assert 2 == len(ratings(home))
 
 
 def test_a_changed_file_replaces_its_own_rows(home: Home, tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+-- One row: how many ratings, standing or beaten, are not on a scale, and what they span.
+with everything as (
+    select rating from ratings
+    union all
+    select rating from superseded_ratings
+)
+
+select
+    count(*) as num_off,
+    min(rating) as lowest,
+    max(rating) as highest
+from everything
+where
+    rating < $minimum
+    or rating > $maximum
+    or abs((rating - $minimum) / $step - round((rating - $minimum) / $step)) >= 0.001;
