@@ -174,6 +174,8 @@ def _attach(
         except duckdb.Error as error:
             raise WarehouseError(f"{path}: not a DuckDB file this can read: {error}") from error
     connection.execute("use warehouse")
+    spill = path.parent / f".{path.name}.tmp"  # DuckDB's own choice is the current folder
+    connection.execute(f"set temp_directory = {_quoted(str(spill))}")
 
 
 def _quoted(text: str) -> str:
