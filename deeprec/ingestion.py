@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +16,16 @@ from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.readers import read_files
 from deeprec.readers.batches import Batch
-from deeprec.readers.chunks import FileDigest, digest_file
+from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import Role, SourceFile
+from deeprec.source_files import (
+    changed_files,
+    declared_scale,
+    forget_files,
+    kept_and_replaced,
+    settle,
+)
 from deeprec.warehouse import Database, open_warehouse
 
 _NUM_EXAMPLES = 3
@@ -28,7 +35,6 @@ _INSERTS = {
     Role.MOVIES: "ratings/insert_movie_rows",
     Role.USERS: "ratings/insert_user_rows",
 }
-_BY_FILE = ("ratings", "superseded_ratings", "rejected_rows", "movie_rows", "user_rows")
 
 
 class SourceReport(BaseModel):
@@ -132,18 +138,18 @@ def _ingest_source(
 ) -> SourceReport:
     """Take in a source's new and changed files, or none of them."""
     with warehouse.transaction():
-        changed = _changed_files(warehouse, files)
+        changed = changed_files(warehouse, files)
         tally = _Tally()
         if changed:
-            scale = _declared_scale(warehouse, source, changed)
-            _forget_files(warehouse, changed)
+            scale = declared_scale(warehouse, source, changed)
+            forget_files(warehouse, changed)
             tally = _read(warehouse, changed, scale, config.chunk_bytes, progress)
             if len(changed) == len(files) and not tally.num_read:
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
             _check_rejected(source, changed, tally, config)
             _record_files(warehouse, source, changed, tally)
-            _settle(warehouse, source, scale)
-        kept, replaced = _counts(warehouse, changed)
+            settle(warehouse, source, scale)
+        kept, replaced = kept_and_replaced(warehouse, changed)
     formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
     return SourceReport(
         source=source,
@@ -156,58 +162,6 @@ def _ingest_source(
         rows_rejected=tally.num_rejected.total(),
         rejected_by_reason=dict(sum(tally.reasons.values(), Counter()).most_common()),
     )
-
-
-def _changed_files(warehouse: Database, files: Sequence[SourceFile]) -> dict[int, SourceFile]:
-    """Files that are new, or not what they were when they were taken in, by their file id."""
-    known = {path: rest for path, *rest, _ in warehouse.rows("ratings/source_files")}
-    next_id = 1 + max((file_id for file_id, *_ in known.values()), default=-1)
-    changed: dict[int, SourceFile] = {}
-    for file in files:
-        if str(file.path) not in known:
-            changed[next_id] = file
-            next_id += 1
-            continue
-        file_id, *before = known[str(file.path)]
-        now = digest_file(file.path, file_id)
-        if before != [now.size_bytes, now.sha256, str(file.layout)]:
-            changed[file_id] = file
-    return changed
-
-
-def _declared_scale(
-    warehouse: Database, source: str, changed: Mapping[int, SourceFile]
-) -> RatingScale | None:
-    """The scale that the files or those beside them state; None where none does."""
-    stated = {
-        file.layout.scale
-        for file in changed.values()
-        if file.layout.role is Role.RATINGS and file.layout.scale
-    }
-    others = [
-        file_id
-        for _, file_id, _, _, _, role in warehouse.rows("ratings/source_files")
-        if role == Role.RATINGS and file_id not in changed
-    ]
-    known = {
-        RatingScale(minimum, maximum, step)
-        for minimum, maximum, step, declared in warehouse.rows("vectors/scale")
-        if declared and others
-    }
-    if len(stated | known) > 1:
-        raise SourceError(
-            f"{source}: its ratings stand on the scale {' and '.join(map(str, stated))}, the "
-            f"warehouse's on {' and '.join(map(str, known))}; take them into a home of their own, "
-            "or all of them into a new one with ingest.scale"
-        )
-    return next(iter(stated | known), None)
-
-
-def _forget_files(warehouse: Database, changed: Mapping[int, SourceFile]) -> None:
-    """Remove what an earlier state of these files brought."""
-    file_ids = pa.table({"file_id": pa.array(changed, pa.int32())})
-    for table in (*_BY_FILE, "source_files"):
-        warehouse.run_with(f"ratings/forget_{table}", file_ids)
 
 
 def _read(
@@ -282,44 +236,3 @@ def _record_files(
         }
     )
     warehouse.run_with("ratings/insert_source_files", batch, source=source, ingested_at=now)
-
-
-def _settle(warehouse: Database, source: str, scale: RatingScale | None) -> None:
-    """Decide which rating of a user and movie stands, and bring everything derived up to date."""
-    for name in (
-        "restore_superseded",
-        "clear_superseded",
-        "find_superseded",
-        "keep_superseded",
-        "remove_superseded",
-        "count_kept_ratings",
-        "count_kept_catalog_rows",
-        "clear_movies",
-        "index_movies",
-        "clear_users",
-        "index_users",
-        "clear_scale",
-    ):
-        warehouse.run(f"ratings/{name}")
-    if scale:
-        limits = asdict(scale)
-        num_off, lowest, highest = warehouse.row("ratings/off_scale", **limits)
-        if num_off:
-            raise SourceError(
-                f"{source}: the scale is {scale}, but {num_off:,} ratings, from {lowest:g} to "
-                f"{highest:g}, of files that state none are not on it; take them into a home of "
-                "their own"
-            )
-        warehouse.run("ratings/declare_scale", **limits)
-    else:
-        warehouse.run("ratings/observe_scale")
-    for check in ("source_file_counts", "losers_have_winners"):
-        unhealthy = warehouse.rows(f"checks/{check}")
-        assert not unhealthy, (check, unhealthy[:_NUM_EXAMPLES])
-
-
-def _counts(warehouse: Database, files: Mapping[int, SourceFile]) -> tuple[int, int]:
-    """Rows of these files that stand, and that lost to later ones."""
-    by_file = {file_id: rest for file_id, *rest in warehouse.rows("ratings/file_counts")}
-    counts = [by_file[file_id] for file_id in files]
-    return sum(kept for kept, _ in counts), sum(replaced for _, replaced in counts)
