@@ -24,6 +24,7 @@ from rich.text import Text
 from deeprec.progress import Progress
 
 _WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
+_NOTE = TextColumn("{task.fields[note]}", markup=False)
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -42,15 +43,21 @@ class _Amount(ProgressColumn):
 @contextmanager
 def progress_bars(console: Console) -> Iterator[Progress]:
     """One bar for each thing that the stage reports on."""
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), _Amount(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        _Amount(),
+        TimeElapsedColumn(),
+        _NOTE,
+    )
     bars = Bars(*columns, console=console)
     tasks: dict[str, TaskID] = {}
 
-    def report(what: str, done: int, total: int | None, unit: str) -> None:
+    def report(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
         if what not in tasks:
             bars.start()
-            tasks[what] = bars.add_task(what, total=total, unit=unit)
-        bars.update(tasks[what], completed=done, total=total)
+            tasks[what] = bars.add_task(what, total=total, unit=unit, note=note)
+        bars.update(tasks[what], completed=done, total=total, note=note)
 
     try:
         yield report

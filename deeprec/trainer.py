@@ -99,16 +99,23 @@ def fit(
         _LOG.info("%s: going on after epoch %d", checkpoint, len(run.epochs))
     fitted_UM = train_UM[np.flatnonzero(np.diff(train_UM.indptr))]
     held_out = _HeldOut.of(train_UM, dev_UM, scale)
+    progress("train", len(run.epochs), settings.num_epochs, "epochs", f"on {device.type}")
     while not run.is_finished():
         record = run.one_epoch(fitted_UM, held_out)
         if checkpoint:
             checkpoints.save(checkpoint, fingerprint, run.state())
-        progress("train", record.epoch, settings.num_epochs, "epochs")
+        progress("train", record.epoch, settings.num_epochs, "epochs", _describe(record, device))
         if on_epoch:
             on_epoch(record)
     network.load_state_dict(run.best_weights)
     network.to("cpu").eval()
     return FitResult(tuple(run.epochs), run.best_epoch, device.type)
+
+
+def _describe(record: EpochRecord, device: torch.device) -> str:
+    """What a person watching wants to know of an epoch."""
+    dev = "" if record.dev_rmse is None else f", dev RMSE {record.dev_rmse:.4f}"
+    return f"on {device.type}, train RMSE {record.train_rmse:.4f}{dev}"
 
 
 def masked_mse(predicted_BM: Tensor, actual_BM: Tensor, mask_BM: Tensor) -> Tensor:

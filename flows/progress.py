@@ -22,13 +22,14 @@ class RunProgress:
         self._due_at: dict[str, float] = {}
         self._bars: dict[str, UUID] = {}
 
-    def __call__(self, what: str, done: int, total: int | None, unit: str) -> None:
+    def __call__(self, what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
         """Tell the watcher at once, the server now and then and at the end."""
-        watcher.get()(what, done, total, unit)
+        watcher.get()(what, done, total, unit, note)
         now = self._clock()
         if total and (done >= total or now >= self._due_at.get(what, now)):
             self._due_at[what] = now + _EVERY_S
-            self._show(what, 100 * min(done / total, 1.0), f"{done:,} of {total:,} {unit}")
+            text = f"{done:,} of {total:,} {unit}" + (f", {note}" if note else "")
+            self._show(what, 100 * min(done / total, 1.0), text)
 
     def _show(self, what: str, percent: float, text: str) -> None:
         description = f"{what}: {text}"

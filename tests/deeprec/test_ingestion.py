@@ -335,9 +335,13 @@ def test_the_digest_is_the_same_wherever_the_folder_lies(tmp_path: Path) -> None
 def test_progress_ends_at_the_bytes_on_disk(home: Home, tmp_path: Path) -> None:
     content = gzip.compress(str(COMBINED["combined_data_1.txt"]).encode() * 500)
     source = write(tmp_path, {"combined_data_1.txt.gz": content})
-    seen: list[tuple[int, int | None]] = []
-    ingest(home, [source], LENIENT, lambda _what, done, total, _unit: seen.append((done, total)))
-    assert (len(content), len(content)) == seen[-1]
+    seen: list[tuple[str, int, int | None, str, str]] = []
+
+    def tell(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        seen.append((what, done, total, unit, note))
+
+    ingest(home, [source], LENIENT, tell)
+    assert ("ingest", len(content), len(content), "bytes", "") == seen[-1]
 
 
 def test_a_scale_that_is_stated_anew_is_taken_over(home: Home, tmp_path: Path) -> None:

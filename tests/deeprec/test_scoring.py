@@ -206,7 +206,7 @@ from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.scoring import score
 
-def die(what, done, total, unit):
+def die(what, done, total, unit, note=""):
     if done == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -322,9 +322,18 @@ def test_nothing_to_train_on_is_refused() -> None:
 
 
 def test_progress_is_told_of_every_epoch(parts: tuple[Ratings, Ratings]) -> None:
-    told: list[tuple[str, int, int | None, str]] = []
-    fit(small_network(), *parts, settings(), STARS, progress=lambda *news: told.append(news))
-    assert [("train", epoch, 4, "epochs") for epoch in range(1, 5)] == told
+    told: list[tuple[str, int, int | None, str, str]] = []
+
+    def tell(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        told.append((what, done, total, unit, note))
+
+    result = fit(small_network(), *parts, settings(), STARS, progress=tell)
+    assert [("train", epoch, 4, "epochs") for epoch in range(5)] == [news[:4] for news in told]
+    first = result.epochs[0]
+    assert [
+        "on cpu",
+        f"on cpu, train RMSE {first.train_rmse:.4f}, dev RMSE {first.dev_rmse:.4f}",
+    ] == [news[4] for news in told[:2]]
 
 
 def test_the_trainer_needs_torch_numpy_and_scipy_only() -> None:

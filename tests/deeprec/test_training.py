@@ -80,7 +80,7 @@ from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.training import train
 
-def die(what, done, total, unit):
+def die(what, done, total, unit, note=""):
     if what == "train" and done == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 
