@@ -18,13 +18,12 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from deeprec.progress import Progress
 
 _WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
-_NOTE = TextColumn("{task.fields[note]}", markup=False)
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -43,12 +42,13 @@ class _Amount(ProgressColumn):
 @contextmanager
 def progress_bars(console: Console) -> Iterator[Progress]:
     """One bar for each thing that the stage reports on."""
+    one_line = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        _Amount(),
+        TextColumn("{task.description}", table_column=one_line),
+        BarColumn(bar_width=16),
+        _Amount(table_column=one_line),
         TimeElapsedColumn(),
-        _NOTE,
+        TextColumn("{task.fields[note]}", markup=False, table_column=one_line),
     )
     bars = Bars(*columns, console=console)
     tasks: dict[str, TaskID] = {}

@@ -99,7 +99,7 @@ def fit(
         _LOG.info("%s: going on after epoch %d", checkpoint, len(run.epochs))
     fitted_UM = train_UM[np.flatnonzero(np.diff(train_UM.indptr))]
     held_out = _HeldOut.of(train_UM, dev_UM, scale)
-    progress("train", len(run.epochs), settings.num_epochs, "epochs", f"on {device.type}")
+    progress("train", len(run.epochs), settings.num_epochs, "epochs", device.type)
     while not run.is_finished():
         record = run.one_epoch(fitted_UM, held_out)
         if checkpoint:
@@ -114,8 +114,8 @@ def fit(
 
 def _describe(record: EpochRecord, device: torch.device) -> str:
     """What a person watching wants to know of an epoch."""
-    dev = "" if record.dev_rmse is None else f", dev RMSE {record.dev_rmse:.4f}"
-    return f"on {device.type}, train RMSE {record.train_rmse:.4f}{dev}"
+    dev = "" if record.dev_rmse is None else f", dev {record.dev_rmse:.4f}"
+    return f"{device.type}, RMSE train {record.train_rmse:.4f}{dev}"
 
 
 def masked_mse(predicted_BM: Tensor, actual_BM: Tensor, mask_BM: Tensor) -> Tensor:

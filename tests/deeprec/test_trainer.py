@@ -331,8 +331,8 @@ def test_progress_is_told_of_every_epoch(parts: tuple[Ratings, Ratings]) -> None
     assert [("train", epoch, 4, "epochs") for epoch in range(5)] == [news[:4] for news in told]
     first = result.epochs[0]
     assert [
-        "on cpu",
-        f"on cpu, train RMSE {first.train_rmse:.4f}, dev RMSE {first.dev_rmse:.4f}",
+        "cpu",
+        f"cpu, RMSE train {first.train_rmse:.4f}, dev {first.dev_rmse:.4f}",
     ] == [news[4] for news in told[:2]]
 
 
