@@ -47,7 +47,7 @@ def progress_bars(console: Console) -> Iterator[Progress]:
         TextColumn("{task.description}", table_column=one_line),
         BarColumn(bar_width=16),
         _Amount(table_column=one_line),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=one_line),
         TextColumn("{task.fields[note]}", markup=False, table_column=one_line),
     )
     bars = Bars(*columns, console=console)

@@ -113,9 +113,9 @@ def fit(
 
 
 def _describe(record: EpochRecord, device: torch.device) -> str:
-    """What a person watching wants to know of an epoch."""
+    """What a person watching wants to know of an epoch: where it runs, and its RMSEs."""
     dev = "" if record.dev_rmse is None else f", dev {record.dev_rmse:.4f}"
-    return f"{device.type}, RMSE train {record.train_rmse:.4f}{dev}"
+    return f"{device.type}, train {record.train_rmse:.4f}{dev}"
 
 
 def masked_mse(predicted_BM: Tensor, actual_BM: Tensor, mask_BM: Tensor) -> Tensor:

@@ -332,7 +332,7 @@ def test_progress_is_told_of_every_epoch(parts: tuple[Ratings, Ratings]) -> None
     first = result.epochs[0]
     assert [
         "cpu",
-        f"cpu, RMSE train {first.train_rmse:.4f}, dev {first.dev_rmse:.4f}",
+        f"cpu, train {first.train_rmse:.4f}, dev {first.dev_rmse:.4f}",
     ] == [news[4] for news in told[:2]]
 
 
