@@ -45,7 +45,7 @@ def choose_bundle(home: Home, warehouse: Database, path: Path | None) -> Bundle:
         BundleError: none was trained here, or it is not whole.
     """
     if path:
-        return open_bundle(path)
+        return open_bundle(path.expanduser().resolve())
     newest = warehouse.rows("models/newest")
     if not newest:
         raise BundleError(

@@ -76,43 +76,52 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         movies = warehouse.table("vectors/movies")
         check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
         fingerprint = _fingerprint(bundle, digest, config.score)
-        _settle_ended_runs(home, warehouse, keep=fingerprint)
-        unfinished = _plans(home)
-        if unfinished:
-            plan = unfinished[0]
-        else:
+        plan = _settle_ended_runs(home, warehouse, fingerprint)
+        if plan is None:
             plan = _new_plan(home, warehouse, config, bundle, fingerprint)
             _fill_folder(warehouse, plan, movies, bundle.manifest.scale)
+        plan = plan.model_copy(update={"bundle": bundle.path})
+        _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
     return plan
 
 
 def read_plan(run_dir: Path) -> ScoringPlan:
-    """The plan of a run's folder."""
-    return ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
+    """The plan of a run's folder, wherever the folder has been moved."""
+    plan = ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
+    return plan.model_copy(update={"run_dir": run_dir})
 
 
-def _plans(home: Home) -> list[ScoringPlan]:
-    """The plans of all runs that have not been published, oldest first."""
-    folders = sorted(home.runs.glob("*")) if home.runs.is_dir() else []
-    return [read_plan(folder) for folder in folders if (folder / _PLAN).is_file()]
+def _unfinished(home: Home) -> dict[Path, ScoringPlan | None]:
+    """The folders of all runs that have not been cleared away, oldest first, with their plans.
+
+    A run that died before its plan was written has none, nor has one of another deeprec.
+    """
+    plans: dict[Path, ScoringPlan | None] = {}
+    for folder in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
+        try:
+            plans[folder] = read_plan(folder)
+        except (OSError, ValueError):
+            plans[folder] = None
+    return plans
 
 
-def _settle_ended_runs(home: Home, warehouse: Database, keep: str) -> None:
-    """Clear away runs that nobody will go on with.
+def _settle_ended_runs(home: Home, warehouse: Database, fingerprint: str) -> ScoringPlan | None:
+    """The unfinished run of these inputs, if there is one; all others are cleared away.
 
     A folder without scores was published before its process could say so: the scores are moved,
     never copied. Any other run is of inputs that are no longer the present ones.
     """
-    for plan in _plans(home):
-        published = not (plan.run_dir / SCORES).exists()
-        if plan.fingerprint == keep and not published:
+    wanted = None
+    for folder, plan in _unfinished(home).items():
+        published = not (folder / SCORES).exists()
+        if plan and plan.fingerprint == fingerprint and not published:
+            wanted = plan
             continue
-        settle_run(warehouse, plan, "published" if published else "failed")
-        shutil.rmtree(plan.run_dir)
-    for leftover in home.runs.glob("*") if home.runs.is_dir() else []:
-        if not (leftover / _PLAN).is_file():  # killed before the plan was written
-            shutil.rmtree(leftover)
+        if plan:
+            settle_run(warehouse, plan, "published" if published else "failed")
+        shutil.rmtree(folder)
+    return wanted
 
 
 def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
@@ -161,7 +170,7 @@ def _fingerprint(bundle: Bundle, digest: str, config: ScoreConfig) -> str:
 def _fill_folder(
     warehouse: Database, plan: ScoringPlan, movies: pa.Table, scale: RatingScale
 ) -> None:
-    """Freeze the run's inputs and make the file its shards go into; the plan comes last."""
+    """Freeze the run's inputs and make the file its shards go into."""
     shutil.rmtree(plan.run_dir, ignore_errors=True)
     plan.run_dir.mkdir(parents=True)
     pq.write_table(movies, plan.run_dir / MOVIES)
@@ -178,6 +187,9 @@ def _fill_folder(
         scores.run_with("scores/create_predicted_ratings", empty)
         for table in ("recommendations", "users", "scoring_shards"):
             scores.run(f"scores/create_{table}")
+
+
+def _write_plan(plan: ScoringPlan) -> None:
     temporary = plan.run_dir / f".{_PLAN}"
     temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
     temporary.replace(plan.run_dir / _PLAN)

@@ -199,6 +199,16 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(
     assert expected == contents(report.path)
 
 
+def test_a_home_that_was_moved_goes_on_where_it_stopped(
+    trained_home: Home, tiny_config: Config, tmp_path: Path
+) -> None:
+    plan = prepare_run(trained_home, tiny_config)
+    score_shard(plan.run_dir, 0)
+    moved = Home(trained_home.path.rename(tmp_path / "moved"))
+    report = score(moved, tiny_config)
+    assert (plan.run_id, moved.predictions) == (report.run_id, report.path)
+
+
 KILLED_AFTER_A_SHARD = """
 import os, signal, sys
 from pathlib import Path
@@ -259,6 +269,18 @@ def test_a_run_of_inputs_that_changed_is_given_up(
         report.path, "select run_id, status from scoring_runs order by started_at"
     )
     assert [] == query(report.path, "select user_id from users where predicted_by = 'bias'")
+
+
+def test_a_folder_that_cannot_be_gone_on_with_is_cleared_away(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    for name, plan in (("a", None), ("b", '{"of": "another deeprec"}'), ("c", "half a pl")):
+        folder = trained_home.runs / name
+        folder.mkdir(parents=True)
+        if plan:
+            (folder / "plan.json").write_text(plan)
+    score(trained_home, tiny_config)
+    assert [] == list(trained_home.runs.iterdir())
 
 
 def test_a_run_with_a_shard_missing_is_not_published(
