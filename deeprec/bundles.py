@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deeprec.baselines import Biases
-from deeprec.config import Device
+from deeprec.config import Config, Device
 from deeprec.errors import BundleError
 from deeprec.inference import Graph, open_graph
 from deeprec.ratings import Floats, Ids, RatingScale
@@ -100,6 +100,16 @@ class Bundle:
     path: Path
     manifest: Manifest
     vocabulary: Vocabulary
+
+    @property
+    def config(self) -> Config:
+        """What it was trained with; BundleError when this deeprec does not understand it."""
+        try:
+            return Config.model_validate(self.manifest.config)
+        except ValidationError as error:
+            raise BundleError(
+                f"{self.path}: its configuration is not one of this deeprec's: {error}"
+            ) from error
 
     @property
     def biases(self) -> Biases:
@@ -208,7 +218,10 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _read_vocabulary(path: Path) -> Vocabulary:
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path, columns=["movie_id", "title", "bias", "num_ratings"])
+    except (OSError, pa.ArrowException) as error:
+        raise BundleError(f"{path}: not a bundle's vocabulary: {error}") from error
     return Vocabulary(
         movie_ids_M=np.asarray(table["movie_id"].to_numpy(), dtype=np.int64),
         titles=table["title"].to_pylist(),

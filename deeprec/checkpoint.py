@@ -49,14 +49,7 @@ def load(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] |
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
         found, state = saved["fingerprint"], dict(saved["state"])
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        pickle.UnpicklingError,
-        LookupError,
-        TypeError,
-    ) as error:
+    except _DAMAGE as error:
         _LOG.warning("%s: ignored, not a readable checkpoint (%s); starting afresh", path, error)
         return None
     if found != fingerprint:

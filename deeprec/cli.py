@@ -14,7 +14,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from deeprec.config import Config, load_config
+from deeprec.config import Config, load_config, with_bundle
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.progress import Progress
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 _data = Console(soft_wrap=True)
 _diagnostics = Console(stderr=True)
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 HomeOption = Annotated[
     Path | None,
@@ -114,7 +115,12 @@ def pipeline(
     as_json: JsonOption = False,
 ) -> None:
     """Do it all: ingest, materialize, train, evaluate, score."""
-    names = ("vectors.materialize", "training.train", "evaluation.evaluate", "scoring.score")
+    names = (
+        "vectors.materialize",
+        "training.train",
+        "evaluation.evaluate_held_out",
+        "scoring.score",
+    )
     stages = [_ingest(sources), *(_stage(name) for name in names)]
     _run(stages, home, config, override, as_json=as_json)
 
@@ -124,11 +130,16 @@ def main() -> None:
     try:
         app()
     except DeeprecError as error:
-        _diagnostics.print(f"error: {error}", style="red", highlight=False, markup=False)
+        _say(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        _diagnostics.print("stopped; run the same command again to go on")
-        sys.exit(130)
+    except OSError as error:  # a full disk, a folder that may not be written
+        _say(f"{error.filename or 'the system'}: {error.strerror or error}; nothing was published")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    text = f"error: {message}"
+    _diagnostics.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _stage(name: str) -> Stage:
@@ -162,6 +173,12 @@ def _ingest(sources: Sequence[str]) -> Stage:
     return run
 
 
+def _trained(report: BaseModel) -> Path | None:
+    """The bundle that a report is of, which the stages after it go on with."""
+    bundle: Path | None = getattr(report, "bundle", None)
+    return bundle
+
+
 def _run(
     stages: Sequence[Stage],
     home: Path | None,
@@ -173,8 +190,13 @@ def _run(
     """Run stages one after the other and print the report of each as it ends."""
     settings = load_config(config, override or ())
     for stage in stages:
-        with progress_bars(_diagnostics) as progress:
-            report = stage(Home.locate(home), settings, progress)
+        try:
+            with progress_bars(_diagnostics) as progress:
+                report = stage(Home.locate(home), settings, progress)
+        except KeyboardInterrupt as interrupt:
+            _diagnostics.print("stopped; run the same command again to go on")
+            raise typer.Exit(_INTERRUPTED) from interrupt
+        settings = with_bundle(settings, bundle) if (bundle := _trained(report)) else settings
         if as_json:
             sys.stdout.write(report.model_dump_json() + "\n")
             sys.stdout.flush()

@@ -4,9 +4,9 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from deeprec.errors import ConfigError
 from deeprec.ratings import RatingScale
@@ -28,9 +28,15 @@ class _Section(BaseModel):
 class ScaleConfig(_Section):
     """A rating scale that the user states, where the format states none."""
 
-    minimum: float
-    maximum: float
-    step: float | None = None
+    minimum: float = Field(allow_inf_nan=False)
+    maximum: float = Field(allow_inf_nan=False)
+    step: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if not self.minimum < self.maximum:
+            raise ValueError("minimum must be less than maximum")
+        return self
 
     def value(self) -> RatingScale:
         """The scale itself."""
@@ -63,7 +69,7 @@ class IngestConfig(_Section):
 class ModelConfig(_Section):
     """The autoencoder. The defaults are the poster's."""
 
-    hidden_layers: tuple[int, ...] = Field(
+    hidden_layers: tuple[PositiveInt, ...] = Field(
         (128, 256, 256), min_length=1, description="encoder widths; the decoder mirrors them"
     )
     activation: Activation = "selu"
@@ -106,7 +112,7 @@ class TrainConfig(_Section):
 class ExportConfig(_Section):
     """From torch to ONNX."""
 
-    opset: int = Field(20, ge=18)
+    opset: int = Field(20, ge=18, le=23)
     tolerance: float = Field(
         1e-4, gt=0, description="largest difference to torch allowed, in rating units"
     )
@@ -115,7 +121,7 @@ class ExportConfig(_Section):
 class ScoreConfig(_Section):
     """From a bundle to the published tables."""
 
-    top_n: int = Field(10, ge=1, description="recommendations a user")
+    top_n: int = Field(10, ge=1, le=1000, description="recommendations a user")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     shard_cells: int = Field(
         2**23, ge=1, description="predictions held in memory at once by one worker"
@@ -123,7 +129,9 @@ class ScoreConfig(_Section):
     num_workers: int = Field(2, ge=1, description="shards scored at the same time")
     device: Device = "auto"
     storage_version: str = Field(
-        "v1.2.0", description="oldest DuckDB that can open the published file"
+        "v1.2.0",
+        pattern=r"^(latest|v\d+\.\d+\.\d+)$",
+        description="oldest DuckDB that can open the published file",
     )
     bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
 
@@ -141,7 +149,11 @@ class WarehouseConfig(_Section):
     """How DuckDB may use the machine."""
 
     threads: int | None = Field(None, ge=1, description="default: all cores")
-    memory_limit: str | None = Field(None, description="such as 4GB; default: DuckDB's own")
+    memory_limit: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? ?([KMGT]i?B|%)$",
+        description="such as 4GB; default: DuckDB's own",
+    )
     lock_timeout_s: float = Field(600.0, ge=0, description="wait for another writer, in seconds")
 
 
@@ -158,6 +170,13 @@ class Config(_Section):
     score: ScoreConfig = ScoreConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     warehouse: WarehouseConfig = WarehouseConfig()
+
+
+def with_bundle(config: Config, bundle: Path) -> Config:
+    """The same configuration, to evaluate and score one certain bundle."""
+    evaluate = config.evaluate.model_copy(update={"bundle": bundle})
+    score = config.score.model_copy(update={"bundle": bundle})
+    return config.model_copy(update={"evaluate": evaluate, "score": score})
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

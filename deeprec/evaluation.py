@@ -29,6 +29,14 @@ BIAS = "bias"
 GLOBAL_MEAN = "global mean"
 
 
+class NothingHeldOutError(SplitError):
+    """The split leaves no rating of a part to evaluate on."""
+
+    def __init__(self, bundle_id: str, part: Part) -> None:
+        super().__init__(f"the split leaves no {part} rating to evaluate on")
+        self.bundle_id = bundle_id
+
+
 class EvaluateReport(BaseModel):
     """The errors of a bundle and of both floors over one part's ratings."""
 
@@ -62,11 +70,21 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
                 f"{bundle.path}: trained on other ratings than the warehouse holds now, so its "
                 "held-out ratings cannot be told from those it has seen; train again first"
             )
-        ratings = read_split(warehouse, Config.model_validate(bundle.manifest.config).split)
+        ratings = read_split(warehouse, bundle.config.split)
     report = evaluate_bundle(bundle, ratings, config.evaluate, progress)
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures)
     return report
+
+
+def evaluate_held_out(home: Home, config: Config, progress: Progress = silent) -> EvaluateReport:
+    """As `evaluate`, but without figures where the split holds nothing back."""
+    try:
+        return evaluate(home, config, progress)
+    except NothingHeldOutError as error:
+        return EvaluateReport(
+            bundle_id=error.bundle_id, part=Part(config.evaluate.part), figures=()
+        )
 
 
 def evaluate_bundle(
@@ -76,7 +94,7 @@ def evaluate_bundle(
     part = Part(config.part)
     train, held_out = ratings.part(Part.TRAIN), ratings.part(part)
     if not held_out.num_ratings:
-        raise SplitError(f"the split leaves no {part} rating to evaluate on")
+        raise NothingHeldOutError(bundle.manifest.bundle_id, part)
     has_ratings_U = np.diff(held_out.values_UM.indptr) > 0
     train, held_out = train.select_users(has_ratings_U), held_out.select_users(has_ratings_U)
     predictor = Predictor(bundle, bundle.graph(config.device), train.movie_ids_M)

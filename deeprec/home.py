@@ -1,5 +1,6 @@
 """Where a project's state lives on disk, and the lock that keeps it to one writer."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from deeprec.errors import WarehouseError
 
 DEFAULT_HOME = Path("home")
 LOCK_TIMEOUT_S = 600.0
+_SAID_AFTER_S = 2.0
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,10 @@ class Home:
     def locate(cls, path: Path | None = None) -> "Home":
         """The folder given, else `DEEPREC_HOME`, else `./home`."""
         chosen = path or Path(os.environ.get("DEEPREC_HOME") or DEFAULT_HOME)
-        return cls(chosen.expanduser().resolve())
+        try:
+            return cls(chosen.expanduser().resolve())
+        except (OSError, RuntimeError, ValueError) as error:
+            raise WarehouseError(f"{chosen}: cannot be a project's home: {error}") from error
 
     @property
     def warehouse(self) -> Path:
@@ -76,11 +82,26 @@ def hold_lock(file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     Raises:
         WarehouseError: another still holds it after `timeout_s` seconds.
     """
+    lock = filelock.FileLock(file)
     try:
-        with filelock.FileLock(file, timeout=timeout_s):
-            yield
+        _acquire(lock, timeout_s)
     except filelock.Timeout as error:
         raise WarehouseError(
             f"{file}: held by another deeprec process for {timeout_s:.0f} s; "
             "wait for it to end, then run this again"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, timeout_s: float) -> None:
+    """Take the lock, saying so when that takes a while."""
+    try:
+        lock.acquire(timeout=min(_SAID_AFTER_S, timeout_s))
+    except filelock.Timeout:
+        if timeout_s <= _SAID_AFTER_S:
+            raise
+        _LOG.warning("waiting for another deeprec process that holds %s", lock.lock_file)
+        lock.acquire(timeout=timeout_s - _SAID_AFTER_S)

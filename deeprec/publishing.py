@@ -20,6 +20,7 @@ from deeprec.runs import MOVIES, SCORES, ScoringPlan, read_plan, settle_run
 from deeprec.warehouse import Database, open_database, open_warehouse
 
 _READ_ONLY = 0o444
+_COUNTS = ("num_predictions", "num_recommendations", "num_bias_users", "num_bias_movies")
 
 
 class ScoreReport(BaseModel):
@@ -46,20 +47,15 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
         WarehouseError: a shard is missing, or rows are not users x movies; nothing is published.
     """
     plan = read_plan(run_dir)
-    with open_database(run_dir / SCORES, config.warehouse) as scores:
-        _check_whole(scores, plan)
-        _write_movies(scores, plan)
-        counts = _counts(scores)
-    with open_warehouse(home, config.warehouse) as warehouse:
-        warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
-        runs = warehouse.table("scores/runs")
-    with open_database(run_dir / SCORES, config.warehouse) as scores:
-        scores.run_with("scores/create_scoring_runs", runs, run_id=plan.run_id)
-        scores.checkpoint()
-    _replace(run_dir / SCORES, home.predictions)
-    with open_warehouse(home, config.warehouse) as warehouse:
+    if (run_dir / SCORES).exists():
+        _finish(home, plan, config)
+        _replace(run_dir / SCORES, home.predictions)
+    with open_warehouse(home, config.warehouse) as warehouse:  # a second try may come here at once
         settle_run(warehouse, plan, "published")
-    shutil.rmtree(run_dir)
+        counts = dict(
+            zip(_COUNTS, warehouse.row("scores/run_counts", run_id=plan.run_id), strict=True)
+        )
+    shutil.rmtree(run_dir, ignore_errors=True)
     return ScoreReport(
         run_id=plan.run_id,
         bundle_id=plan.bundle_id,
@@ -69,6 +65,20 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
         seconds=(datetime.now(UTC) - plan.started_at).total_seconds(),
         **counts,
     )
+
+
+def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
+    """Complete the file that is to be published, and enter what it holds."""
+    with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
+        _check_whole(scores, plan)
+        _write_movies(scores, plan)
+        counts = dict(zip(_COUNTS, scores.row("scores/counts"), strict=True))
+    with open_warehouse(home, config.warehouse) as warehouse:
+        warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
+        runs = warehouse.table("scores/runs")
+    with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
+        scores.run_with("scores/create_scoring_runs", runs, run_id=plan.run_id)
+        scores.checkpoint()
 
 
 def _check_whole(scores: Database, plan: ScoringPlan) -> None:
@@ -94,19 +104,14 @@ def _write_movies(scores: Database, plan: ScoringPlan) -> None:
     scores.run_with("scores/create_movies", batch)
 
 
-def _counts(scores: Database) -> dict[str, int]:
-    names = ("num_predictions", "num_recommendations", "num_bias_users", "num_bias_movies")
-    return dict(zip(names, scores.row("scores/counts"), strict=True))
-
-
 def _replace(scores: Path, published: Path) -> None:
     """Move the file over the published one, safely on disk before its name is."""
-    scores.chmod(_READ_ONLY)
     with scores.open("rb") as file:
         os.fsync(file.fileno())
     # A log that someone's writable session left beside the old file must not meet the new one.
     published.with_name(published.name + ".wal").unlink(missing_ok=True)
     scores.replace(published)
+    published.chmod(_READ_ONLY)  # not before: an interrupted run must be able to go on
     descriptor = os.open(published.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -56,6 +56,12 @@ def choose_bundle(home: Home, warehouse: Database, path: Path | None) -> Bundle:
     return open_bundle(home.models / bundle_id)
 
 
+def request_again(warehouse: Database, bundle_id: str) -> None:
+    """Make a bundle that is there already the newest."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    warehouse.run("models/request_again", bundle_id=bundle_id, requested_at=now)
+
+
 def find_trained(warehouse: Database, fingerprint: str) -> str | None:
     """The id of the bundle that was trained from exactly these inputs, if one was."""
     found = warehouse.rows("models/by_fingerprint", fingerprint=fingerprint)

@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import Bundle
 from deeprec.config import Config, ScoreConfig
+from deeprec.errors import BundleError
 from deeprec.home import Home
 from deeprec.prediction import check_vocabulary
-from deeprec.ratings import RatingScale
+from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
 from deeprec.vectors import current_digest
 from deeprec.warehouse import Database, open_database, open_warehouse
@@ -33,6 +34,7 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 _PLAN = "plan.json"
 DECIMALS = 2  # of a published rating
+_MOST_DIGITS = 9  # of a 32-bit decimal
 _INT32_MAX = 2**31 - 1
 _VECTOR_SCHEMA = pa.schema(
     [
@@ -75,6 +77,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         bundle = choose_bundle(home, warehouse, config.score.bundle)
         movies = warehouse.table("vectors/movies")
         check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
+        _check_scale(bundle, warehouse, digest)
         fingerprint = _fingerprint(bundle, digest, config.score)
         plan = _settle_ended_runs(home, warehouse, fingerprint)
         if plan is None:
@@ -84,6 +87,20 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
     return plan
+
+
+def _check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
+    """Refuse a bundle that was trained on ratings of another scale."""
+    scale = bundle.manifest.scale
+    minimum, maximum, _, declared = warehouse.row("vectors/scale")
+    same = (minimum, maximum) == (scale.minimum, scale.maximum)
+    inside = scale.minimum <= minimum and maximum <= scale.maximum
+    if same or bundle.manifest.data_digest == digest or (inside and not declared):
+        return
+    raise BundleError(
+        f"{bundle.path}: predicts on the scale {scale}, the ratings here stand on "
+        f"{describe_scale(minimum, maximum, None)}; score with a bundle trained on these ratings"
+    )
 
 
 def read_plan(run_dir: Path) -> ScoringPlan:
@@ -199,7 +216,13 @@ def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:
     """Columns of `predicted_ratings`: ids as narrow as they allow, ratings with two decimals."""
     id_type = pa.int64() if plan.wide_ids else pa.int32()
     largest = max(abs(scale.minimum), abs(scale.maximum))
-    rating_type = pa.decimal32(len(str(int(largest))) + DECIMALS, DECIMALS)
+    num_digits = len(str(int(largest))) + DECIMALS
+    if num_digits > _MOST_DIGITS:
+        raise BundleError(
+            f"{plan.bundle}: predicts on the scale {scale}; ratings of more than "
+            f"{_MOST_DIGITS - DECIMALS} digits before the point cannot be published"
+        )
+    rating_type = pa.decimal32(num_digits, DECIMALS)
     return pa.schema(
         [("user_id", id_type), ("movie_id", id_type), ("predicted_rating", rating_type)]
     )

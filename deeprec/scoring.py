@@ -3,6 +3,7 @@
 Shape legend: S users of a shard, B users in a batch, N movies of the warehouse, T top.
 """
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.bundles import open_bundle
+from deeprec.bundles import Bundle, open_bundle
 from deeprec.config import Config
+from deeprec.errors import BundleError
 from deeprec.home import Home, hold_lock
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
@@ -137,10 +139,21 @@ def _score_users(plan: ScoringPlan, users: RatingMatrix) -> tuple[Hundredths, Co
     top_ST = np.full((users.num_users, plan.config.top_n), -1, dtype=np.int64)
     batches = _predictor(plan.run_dir).batches(users, plan.config.batch_size)
     for rows, scores in batches:
-        np.rint(scores.predicted_BM * 10**DECIMALS, out=hundredths_SN[rows], casting="unsafe")
+        hundredths_SN[rows] = _hundredths(scores.predicted_BM, _predictor(plan.run_dir).bundle)
         best_BT = _best_unrated(scores.unclipped_BM, users.select_rows(rows), plan.config.top_n)
         top_ST[rows, : best_BT.shape[1]] = best_BT
     return hundredths_SN, top_ST
+
+
+def _hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
+    """Whole hundredths that are still on the scale: 9.999 is not rounded to a 10 beyond it."""
+    if not np.isfinite(predicted_BN).all():
+        raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
+    scale, factor = bundle.manifest.scale, 10**DECIMALS
+    lowest = math.ceil(round(scale.minimum * factor, 3))
+    highest = math.floor(round(scale.maximum * factor, 3))
+    rounded_BN = np.rint(predicted_BN.astype(np.float64) * factor)
+    return np.clip(rounded_BN, lowest, highest).astype(np.int32)
 
 
 def _best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,16 +27,26 @@ from deeprec.bundles import (
     write_vocabulary,
 )
 from deeprec.config import Config, EvaluateConfig, as_plain_values
+from deeprec.errors import BundleError
 from deeprec.evaluation import BIAS, GLOBAL_MEAN, MODEL, EvaluateReport, evaluate_bundle
 from deeprec.export import ExportReport, export_onnx
 from deeprec.home import Home
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
-from deeprec.registry import Epoch, find_trained, read_epochs, read_evaluations, record_model
+from deeprec.registry import (
+    Epoch,
+    find_trained,
+    read_epochs,
+    read_evaluations,
+    record_model,
+    request_again,
+)
 from deeprec.splits import Part
 from deeprec.trainer import FitResult, fit
 from deeprec.vectors import SplitRatings, current_digest, read_scale, read_split
 from deeprec.warehouse import Database, open_warehouse
+
+_LOG = logging.getLogger(__name__)
 
 
 class TrainReport(BaseModel):
@@ -86,12 +97,23 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)
-            known = find_trained(warehouse, inputs.fingerprint)
-            if known and (home.models / known).is_dir():
-                return _report(warehouse, open_bundle(home.models / known), changed=False)
+            known = _known_bundle(home, warehouse, inputs.fingerprint)
+            if known:
+                request_again(warehouse, known.manifest.bundle_id)
+                return _report(warehouse, known, changed=False)
         bundle = _train_bundle(home, config, inputs, progress)
         with open_warehouse(home, config.warehouse) as warehouse:
             return _report(warehouse, bundle, changed=True)
+
+
+def _known_bundle(home: Home, warehouse: Database, fingerprint: str) -> Bundle | None:
+    """The bundle of these inputs, if one was trained here and is still whole."""
+    bundle_id = find_trained(warehouse, fingerprint)
+    try:
+        return open_bundle(home.models / bundle_id) if bundle_id else None
+    except BundleError as error:
+        _LOG.warning("%s; training it again", error)
+        return None
 
 
 def _read_inputs(warehouse: Database, config: Config) -> _Inputs:

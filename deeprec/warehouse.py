@@ -5,7 +5,7 @@ What the statements mean belongs to the stages that name them.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,13 @@ from deeprec.home import Home
 
 SCHEMA_VERSION = 1
 _RETRY_S = 0.2
+# A full disk, too little memory; both can also end a transaction or the whole database.
+_REFUSED = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+)
 
 
 def sql_root() -> Path:
@@ -42,11 +49,13 @@ class Database:
 
     def run(self, name: str, /, **parameters: object) -> None:
         """Execute a statement for its effect."""
-        self._connection.execute(statement(name), parameters or None)
+        with _translated():
+            self._connection.execute(statement(name), parameters or None)
 
     def rows(self, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
         """Every row of a small result."""
-        return self._connection.execute(statement(name), parameters or None).fetchall()
+        with _translated():
+            return self._connection.execute(statement(name), parameters or None).fetchall()
 
     def row(self, name: str, /, **parameters: object) -> tuple[Any, ...]:
         """The row of a result that has exactly one."""
@@ -55,7 +64,9 @@ class Database:
 
     def table(self, name: str, /, **parameters: object) -> pa.Table:
         """A whole result as Arrow."""
-        return self._connection.sql(statement(name), params=parameters or None).to_arrow_table()
+        with _translated():
+            query = self._connection.sql(statement(name), params=parameters or None)
+            return query.to_arrow_table()
 
     def run_with(
         self, name: str, batch: pa.Table | pa.RecordBatch, /, **parameters: object
@@ -65,7 +76,8 @@ class Database:
         try:
             self.run(name, **parameters)
         finally:
-            self._connection.unregister("batch")
+            with suppress(duckdb.Error):  # a failed transaction refuses even that, until it ends
+                self._connection.unregister("batch")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -74,13 +86,31 @@ class Database:
         try:
             yield
         except BaseException:
-            self._connection.execute("rollback")
+            with suppress(duckdb.Error):  # a fatal error has ended the transaction already
+                self._connection.execute("rollback")
             raise
-        self._connection.execute("commit")
+        with _translated():
+            self._connection.execute("commit")
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file."""
-        self._connection.execute("checkpoint")
+        with _translated():
+            self._connection.execute("checkpoint")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the machine refuses is the user's to mend; what a statement gets wrong is ours."""
+    try:
+        yield
+    except _REFUSED as error:
+        raise WarehouseError(
+            f"DuckDB could not go on, nothing of this step was kept: {error}"
+        ) from error
+    except RuntimeError as error:
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
@@ -163,12 +193,12 @@ def _attach(
             connection.execute(attach)
             break
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if "Could not set lock" not in str(error):
                 raise WarehouseError(f"{path}: cannot be opened: {error}") from error
             if time.monotonic() >= deadline:
                 raise WarehouseError(
                     f"{path}: held by another process for {config.lock_timeout_s:.0f} s; "
-                    f"close it there, then run this again ({error})"
+                    f"close it there, then run this again ({_holder(error)})"
                 ) from error
             time.sleep(_RETRY_S)
         except duckdb.Error as error:
@@ -176,6 +206,11 @@ def _attach(
     connection.execute("use warehouse")
     spill = path.parent / f".{path.name}.tmp"  # DuckDB's own choice is the current folder
     connection.execute(f"set temp_directory = {_quoted(str(spill))}")
+
+
+def _holder(error: duckdb.IOException) -> str:
+    """DuckDB's words about who holds a file, without its advice, which does not help here."""
+    return str(error).partition(". ")[0].partition("\n")[0]
 
 
 def _quoted(text: str) -> str:

@@ -100,12 +100,12 @@ def model_page(report: "TrainReport") -> Page:
 
 def metrics_page(report: EvaluateReport) -> Page:
     """The model beside its floors on a held-out part."""
-    verdict = "beats" if report.beats_bias else "**does not beat**"
-    parts = [
-        f"# {_model_link(report.bundle_id)} on {report.part}",
-        f"The model {verdict} the damped biases.",
-        _metrics_table(report),
-    ]
+    parts = [f"# {_model_link(report.bundle_id)} on {report.part}"]
+    if report.figures:
+        verdict = "beats" if report.beats_bias else "**does not beat**"
+        parts += [f"The model {verdict} the damped biases.", _metrics_table(report)]
+    else:
+        parts.append(f"The split holds back no {report.part} rating; nothing was measured.")
     key = f"metrics-{report.part}-{_as_key(report.bundle_id)}"
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from deeprec.evaluation import EvaluateReport, evaluate
+from deeprec.evaluation import EvaluateReport, evaluate_held_out
 from flows.artifacts import metrics_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
@@ -16,7 +16,7 @@ from flows.retries import unless_mendable
 def evaluate_flow(
     home: Path | None = None, config: Path | None = None, overrides: tuple[str, ...] = ()
 ) -> EvaluateReport:
-    """Measure the newest bundle on a part of the split that it has not been trained on."""
+    """Measure a bundle on a part of the split that it has not been trained on, if there is one."""
     report = measure(locate_project(home, config, overrides))
     publish(metrics_page(report))
     return report
@@ -31,4 +31,4 @@ def evaluate_flow(
 )
 def measure(project: Project) -> EvaluateReport:
     """The model, the damped biases and the global mean on the same ratings."""
-    return evaluate(project.home, project.config, RunProgress())
+    return evaluate_held_out(project.home, project.config, RunProgress())

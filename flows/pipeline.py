@@ -24,6 +24,7 @@ def pipeline_flow(
     locate_project(home, config, overrides)  # a wrong setting is told before any work
     ingest_flow(sources, home, config, overrides)
     materialize_flow(home, config, overrides)
-    train_flow(home, config, overrides)
-    evaluate_flow(home, config, overrides)
-    return score_flow(home, config, overrides)
+    bundle = train_flow(home, config, overrides).bundle
+    chosen = (*overrides, f"evaluate.bundle={bundle}", f"score.bundle={bundle}")
+    evaluate_flow(home, config, chosen)
+    return score_flow(home, config, chosen)

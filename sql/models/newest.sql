@@ -1,5 +1,5 @@
--- At most one row: the bundle that was trained last.
+-- At most one row: the bundle whose training was asked for last.
 select bundle_id
 from models
-order by trained_at desc, bundle_id desc
+order by requested_at desc, bundle_id desc
 limit 1;

@@ -10,7 +10,8 @@ insert into models (
     best_epoch,
     dev_rmse,
     largest_difference,
-    trained_at
+    trained_at,
+    requested_at
 )
 values (
     $bundle_id,
@@ -23,5 +24,6 @@ values (
     $best_epoch,
     $dev_rmse,
     $largest_difference,
+    $trained_at,
     $trained_at
 );

@@ -11,6 +11,6 @@ select
     max(rating) as highest
 from everything
 where
-    rating < $minimum
-    or rating > $maximum
+    rating < $minimum::float
+    or rating > $maximum::float
     or abs((rating - $minimum) / $step - round((rating - $minimum) / $step)) >= 0.001;

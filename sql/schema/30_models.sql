@@ -10,5 +10,6 @@ create table if not exists models (
     best_epoch integer not null,
     dev_rmse double,
     largest_difference double not null,
-    trained_at timestamp not null
+    trained_at timestamp not null,
+    requested_at timestamp not null
 );
