@@ -153,7 +153,7 @@ def _hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
     lowest = math.ceil(round(scale.minimum * factor, 3))
     highest = math.floor(round(scale.maximum * factor, 3))
     rounded_BN = np.rint(predicted_BN.astype(np.float64) * factor)
-    return np.clip(rounded_BN, lowest, highest).astype(np.int32)
+    return np.asarray(np.clip(rounded_BN, lowest, highest), dtype=np.int32)
 
 
 def _best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:

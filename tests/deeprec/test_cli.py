@@ -93,6 +93,64 @@ def test_asking_for_a_gpu_that_is_not_there_is_a_sentence(trained_home: Home) ->
     assert "Traceback" not in done.stderr
 
 
+def test_the_pipeline_goes_on_with_the_model_that_it_was_asked_for(
+    tiny_sources: list[str], tmp_path: Path
+) -> None:
+    for name in ("tiny", "other", "tiny"):
+        arguments = ["--home", str(tmp_path / "home"), "--json", *TINY, f"--set=name={name}"]
+        done = deeprec("pipeline", *tiny_sources, *arguments)
+        assert 0 == done.returncode, done.stderr
+        _, _, *later = map(json.loads, done.stdout.splitlines())
+        assert {later[0]["bundle_id"]} == {report["bundle_id"] for report in later}
+        assert later[0]["bundle_id"].startswith(name)
+    assert not later[0]["changed"]
+
+
+def test_the_pipeline_publishes_where_nothing_is_held_out(
+    tiny_sources: list[str], tmp_path: Path
+) -> None:
+    arguments = ["--home", str(tmp_path / "home"), "--json", *TINY, "--set=split.test_fraction=0"]
+    done = deeprec("pipeline", *tiny_sources, *arguments)
+    assert 0 == done.returncode, done.stderr
+    *_, evaluated, scored = map(json.loads, done.stdout.splitlines())
+    assert ([], 41) == (evaluated["figures"], scored["num_users"])
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+from deeprec.cli import main
+main()
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    rows = [f"{user},{movie},{1 + user % 5}" for user in range(300) for movie in range(100)]
+    source = tmp_path / "ratings.csv"
+    source.write_text("\n".join(["user_id,movie_id,rating", *rows]) + "\n")
+    arguments = ["ingest", str(source), "--home", str(tmp_path / "home")]
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], check=False, capture_output=True, text=True
+    )
+    assert 1 == full.returncode
+    assert full.stderr.splitlines()[-1].startswith("error: DuckDB could not go on")
+    assert "Traceback" not in full.stderr
+    done = deeprec(*arguments, "--json")
+    assert 30_000 == json.loads(done.stdout)["num_ratings"]
+
+
+@pytest.mark.parametrize("home", ["file", "file/inside", "n" * 500, "~nobody-of-that-name/x"])
+def test_a_home_that_cannot_be_one_is_named(
+    tiny_sources: list[str], tmp_path: Path, home: str
+) -> None:
+    (tmp_path / "file").write_text("I am no folder")
+    place = home if home.startswith("~") else str(tmp_path / home)
+    done = deeprec("ingest", *tiny_sources, "--home", place)
+    assert 1 == done.returncode
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
 def test_without_a_verb_it_shows_them() -> None:
     done = deeprec("--help")
     for verb in ("ingest", "materialize", "train", "evaluate", "score", "pipeline"):

@@ -477,6 +477,12 @@ def test_a_format_that_is_given_chooses_between_layouts(home: Home, tmp_path: Pa
     assert ("netflix-combined", 3) == (report.sources[0].format, report.sources[0].num_files)
 
 
+def test_a_bound_that_floats_cannot_hold_is_on_its_own_scale(home: Home, tmp_path: Path) -> None:
+    config = load_config(None, ["ingest.scale={minimum=0.7, maximum=4.9}"])
+    files: Files = {"mine.csv": "user_id,movie_id,rating\n1,2,4.9\n1,3,0.7\n2,2,1\n"}
+    assert 3 == take_in(home, tmp_path / "table", files, config).num_ratings
+
+
 def test_scales_that_disagree_are_not_mixed(home: Home, tmp_path: Path) -> None:
     take_in(home, tmp_path / "netflix", NETFLIX, Config())
     with pytest.raises(SourceError, match=r"0\.5 to 5 in steps of 0\.5"):

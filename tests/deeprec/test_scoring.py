@@ -18,7 +18,7 @@ from deeprec.home import Home
 from deeprec.ingestion import ingest
 from deeprec.publishing import publish_run
 from deeprec.runs import SCORES, prepare_run
-from deeprec.scoring import score, score_shard
+from deeprec.scoring import _hundredths, score, score_shard
 from deeprec.splits import Part
 from deeprec.training import train
 from deeprec.vectors import materialize, read_split
@@ -254,6 +254,19 @@ def test_a_death_between_publishing_and_saying_so_is_settled(
     assert [("published",), ("published",)] == query(report.path, "select status from scoring_runs")
 
 
+def test_publishing_twice_is_publishing_once(trained_home: Home, tiny_config: Config) -> None:
+    plan = prepare_run(trained_home, tiny_config)
+    for shard in range(plan.num_shards):
+        score_shard(plan.run_dir, shard)
+    kept = shutil.copytree(plan.run_dir, trained_home.path / "kept")
+    first = publish_run(trained_home, plan.run_dir, tiny_config)
+    (kept / SCORES).unlink()
+    kept.rename(plan.run_dir)
+    second = publish_run(trained_home, plan.run_dir, tiny_config)
+    assert first.model_copy(update={"seconds": second.seconds}) == second
+    assert [] == list(trained_home.runs.iterdir())
+
+
 def test_a_run_of_inputs_that_changed_is_given_up(
     trained_home: Home, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -359,6 +372,51 @@ def test_a_bundle_of_other_movies_is_refused(
     with pytest.raises(BundleError, match="movies are not in this warehouse"):
         score(other, tiny_config.model_copy(update={"score": borrowed}))
     assert not other.predictions.exists()
+
+
+def trained_on(rows: list[str], home: Home, folder: Path, config: Config) -> Home:
+    file = folder / "own.csv"
+    file.write_text("\n".join(["user_id,movie_id,rating", *rows]) + "\n")
+    ingest(home, [str(file)], config)
+    materialize(home, config)
+    train(home, config)
+    return home
+
+
+def test_a_bundle_of_another_scale_is_refused(
+    home: Home, tiny_config: Config, tmp_path: Path
+) -> None:
+    cells = [(user, movie) for user in range(9) for movie in range(6)]
+    five = [f"{user},{movie},{1 + (user + movie) % 5}" for user, movie in cells]
+    ten = [f"{user},{movie},{1 + (user + movie) % 10}" for user, movie in cells]
+    trained_on(five, home, tmp_path, tiny_config)
+    (bundle,) = home.models.iterdir()
+    other = tmp_path / "other"
+    other.mkdir()
+    elsewhere = trained_on(ten, Home(other / "home"), other, tiny_config)
+    borrowed = tiny_config.score.model_copy(update={"bundle": bundle})
+    with pytest.raises(BundleError, match="predicts on the scale 1 to 5"):
+        score(elsewhere, tiny_config.model_copy(update={"score": borrowed}))
+
+
+def test_rounding_stays_on_the_scale(home: Home, tiny_config: Config, tmp_path: Path) -> None:
+    rows = [
+        f"{user},{movie},{9.999 if (user + movie) % 2 else 0.333}"
+        for user in range(9)
+        for movie in range(6)
+    ]
+    report = score(trained_on(rows, home, tmp_path, tiny_config), tiny_config)
+    assert [(54, 0)] == query(
+        report.path,
+        "select count(*), count(*) filter (predicted_rating not between 0.333 and 9.999) "
+        "from predicted_ratings",
+    )
+
+
+def test_a_prediction_that_is_no_number_is_not_published(trained_home: Home) -> None:
+    (bundle_dir,) = trained_home.models.iterdir()
+    with pytest.raises(BundleError, match="no numbers"):
+        _hundredths(np.array([[np.nan]], dtype=np.float32), open_bundle(bundle_dir))
 
 
 def test_without_a_model_it_says_what_to_do(

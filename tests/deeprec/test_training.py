@@ -53,6 +53,27 @@ def test_what_has_been_trained_is_not_trained_again(
     assert 2 == len(list(trained_home.models.iterdir()))
 
 
+def test_a_bundle_that_was_damaged_is_trained_again(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    (bundle,) = trained_home.models.iterdir()
+    (bundle / "model.onnx").write_bytes(b"damaged")
+    report = train(trained_home, tiny_config)
+    assert report.changed
+    assert report.bundle_id == open_bundle(report.bundle).manifest.bundle_id
+
+
+def test_a_bundle_that_is_asked_for_again_is_the_newest(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    first = train(trained_home, tiny_config)
+    other = tiny_config.train.model_copy(update={"seed": 1})
+    train(trained_home, tiny_config.model_copy(update={"train": other}))
+    train(trained_home, tiny_config)
+    with open_warehouse(trained_home) as warehouse:
+        assert first.bundle_id == choose_bundle(trained_home, warehouse, None).manifest.bundle_id
+
+
 def test_the_newest_bundle_is_the_one_that_is_used(trained_home: Home, tiny_config: Config) -> None:
     other = tiny_config.train.model_copy(update={"seed": 1})
     report = train(trained_home, tiny_config.model_copy(update={"train": other}))

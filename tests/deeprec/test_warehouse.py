@@ -77,6 +77,13 @@ def test_another_process_that_holds_the_file_is_waited_for_then_named(home: Home
         assert [] == warehouse.rows("vectors/built_from")
 
 
+def test_a_folder_in_the_files_place_is_not_taken_for_a_lock(tmp_path: Path) -> None:
+    home = Home(tmp_path / "blocks")
+    home.warehouse.mkdir(parents=True)
+    with pytest.raises(WarehouseError, match="cannot be opened"), open_warehouse(home):
+        pass
+
+
 def test_two_writers_of_one_home_take_turns(home: Home) -> None:
     with (
         open_warehouse(home),
