@@ -111,7 +111,8 @@ def _replace(scores: Path, published: Path) -> None:
     # A log that someone's writable session left beside the old file must not meet the new one.
     published.with_name(published.name + ".wal").unlink(missing_ok=True)
     scores.replace(published)
-    published.chmod(published.stat().st_mode & _READ_ONLY)  # not before: an interrupted run must be able to go on
+    # Not before: an interrupted run must be able to go on writing.
+    published.chmod(published.stat().st_mode & _READ_ONLY)
     descriptor = os.open(published.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
