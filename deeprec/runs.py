@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import Bundle
-from deeprec.config import Config, ScoreConfig
+from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
 from deeprec.home import Home
 from deeprec.prediction import check_vocabulary
@@ -63,6 +63,7 @@ class ScoringPlan(BaseModel):
     users_per_shard: int
     wide_ids: bool
     config: ScoreConfig
+    warehouse: WarehouseConfig
 
 
 def prepare_run(home: Home, config: Config) -> ScoringPlan:
@@ -83,7 +84,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         if plan is None:
             plan = _new_plan(home, warehouse, config, bundle, fingerprint)
             _fill_folder(warehouse, plan, movies, bundle.manifest.scale)
-        plan = plan.model_copy(update={"bundle": bundle.path})
+        plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
     return plan
@@ -172,6 +173,7 @@ def _new_plan(
         users_per_shard=users_per_shard,
         wide_ids=warehouse.row("scores/largest_id")[0] > _INT32_MAX,
         config=config.score,
+        warehouse=config.warehouse,
     )
 
 
@@ -198,7 +200,7 @@ def _fill_folder(
             )
             writer.write_table(vectors.cast(_VECTOR_SCHEMA), row_group_size=plan.users_per_shard)
     with open_database(
-        plan.run_dir / SCORES, storage_version=plan.config.storage_version
+        plan.run_dir / SCORES, plan.warehouse, storage_version=plan.config.storage_version
     ) as scores:
         empty = prediction_schema(plan, scale).empty_table()
         scores.run_with("scores/create_predicted_ratings", empty)

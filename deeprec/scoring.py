@@ -107,8 +107,8 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
 def _open_scores(plan: ScoringPlan) -> Iterator[Database]:
     """The run's file; one shard at a time speaks to it while others compute."""
     with (
-        hold_lock(plan.run_dir / ".scores.lock"),
-        open_database(plan.run_dir / SCORES) as scores,
+        hold_lock(plan.run_dir / ".scores.lock", plan.warehouse.lock_timeout_s),
+        open_database(plan.run_dir / SCORES, plan.warehouse) as scores,
     ):
         yield scores
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deeprec.config import ScoreConfig
+from deeprec.config import ScoreConfig, WarehouseConfig
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.publishing import ScoreReport
@@ -116,6 +116,7 @@ def scored() -> Page:
         users_per_shard=20,
         wide_ids=False,
         config=ScoreConfig(),
+        warehouse=WarehouseConfig(),
     )
     report = ScoreReport(
         run_id=plan.run_id,
