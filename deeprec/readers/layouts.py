@@ -49,11 +49,6 @@ class RatingsLayout:
         """Whether lines `N:` name the movie."""
         return "movie_id" not in self.columns
 
-    @property
-    def may_quote(self) -> bool:
-        """Whether a field may stand in quotes and hold separators: tables with named columns."""
-        return self.names_line
-
     def __str__(self) -> str:
         columns = self.separator.join(column or "-" for column in self.columns)
         return f"{self.format}: {columns!r}, dates {self.dates}, scale {self.scale}"
