@@ -176,16 +176,20 @@ class Autoencoder(nn.Module):
         return functional.dropout(h_BH, self.encoder_dropout, self.training)
 
     def _encoder_weight_HI(self, layer: int) -> Tensor:
-        weight_HI = self.encoder_weights_HI[layer]
-        return weight_HI * self.kernels[layer]() if self.kernels else weight_HI
+        weight_HI: Tensor = self.encoder_weights_HI[layer]
+        if self.kernels:
+            weight_HI = weight_HI * self.kernels[layer]()
+        return weight_HI
 
     def _decoder_weight_HI(self, layer: int) -> Tensor:
+        weight_HI: Tensor
         if self.tied:
-            return self.encoder_weights_HI[-1 - layer].T
-        weight_HI = self.decoder_weights_HI[layer]
-        if not self.kernels:
-            return weight_HI
-        return weight_HI * self.kernels[len(self.encoder_biases_H) + layer]()
+            weight_HI = self.encoder_weights_HI[-1 - layer].T
+        else:
+            weight_HI = self.decoder_weights_HI[layer]
+        if self.kernels:
+            weight_HI = weight_HI * self.kernels[len(self.encoder_biases_H) + layer]()
+        return weight_HI
 
 
 class DampedBiases(nn.Module):

@@ -22,6 +22,10 @@ Format = Literal[
 
 
 _DEFAULT_KINDS = {"split": "random", "model": "autoencoder"}
+_KINDS = {
+    "split": ("random", "time", "last_k", "file"),
+    "model": ("autoencoder", "kernel_ridge", "blend"),
+}
 
 
 class _Section(BaseModel):
@@ -126,9 +130,7 @@ class KernelRidgeConfig(_Section):
     )
 
 
-MemberModelConfig = Annotated[
-    AutoencoderConfig | KernelRidgeConfig, Field(discriminator="kind")
-]
+MemberModelConfig = Annotated[AutoencoderConfig | KernelRidgeConfig, Field(discriminator="kind")]
 
 
 class BiasConfig(_Section):
@@ -305,6 +307,11 @@ class Config(_Section):
     )
     published: tuple[PublishedConfig, ...] = ()
 
+    @property
+    def needs_dev(self) -> bool:
+        """Whether nothing can be trained without dev ratings."""
+        return self.refit or isinstance(self.model, BlendConfig)
+
 
 def with_bundle(config: Config, bundle: Path) -> Config:
     """The same configuration, to evaluate and score one certain bundle."""
@@ -367,7 +374,7 @@ def _explain(error: ValidationError, where: str) -> str:
     known = list(_keys(Config))
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = _path(problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -375,6 +382,16 @@ def _explain(error: ValidationError, where: str) -> str:
         else:
             lines.append(f"{where}: {key}: {problem['msg']} (got {problem['input']!r})")
     return "\n".join(lines)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """A key as people write it: without the kind that pydantic puts behind a union's name."""
+    parts = [
+        str(part)
+        for place, part in enumerate(location)
+        if not place or part not in _KINDS.get(str(location[place - 1]), ())
+    ]
+    return ".".join(parts)
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

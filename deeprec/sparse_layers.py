@@ -69,13 +69,17 @@ class Pattern:
 
 def sparse_times_dense(pattern: Pattern, values_R: Tensor, weight_HN: Tensor) -> Tensor:
     """B x H: rows of values times a dense weight; no gradient reaches the values."""
-    product_BH: Tensor = _SparseTimesDense.apply(pattern, values_R, weight_HN)
+    product_BH: Tensor = _SparseTimesDense.apply(  # type: ignore[no-untyped-call]
+        pattern, values_R, weight_HN
+    )
     return product_BH
 
 
 def dense_at_cells(pattern: Pattern, inputs_BH: Tensor, weight_NH: Tensor) -> Tensor:
     """R: the cells of `inputs_BH @ weight_NH.T` that the pattern names, and no others."""
-    cells_R: Tensor = _DenseAtCells.apply(pattern, inputs_BH, weight_NH)
+    cells_R: Tensor = _DenseAtCells.apply(  # type: ignore[no-untyped-call]
+        pattern, inputs_BH, weight_NH
+    )
     return cells_R
 
 
@@ -84,7 +88,8 @@ class _SparseTimesDense(torch.autograd.Function):
     def forward(ctx: Any, pattern: Pattern, values_R: Tensor, weight_HN: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
         ctx.pattern = pattern
         ctx.save_for_backward(values_R)
-        return pattern.matrix(values_R) @ weight_HN.T
+        product_BH: Tensor = pattern.matrix(values_R) @ weight_HN.T
+        return product_BH
 
     @staticmethod
     @once_differentiable
@@ -100,7 +105,8 @@ class _DenseAtCells(torch.autograd.Function):
         ctx.save_for_backward(inputs_BH, weight_NH)
         zeros_BN = pattern.matrix(inputs_BH.new_zeros(len(pattern.column_R)))
         sampled = torch.sparse.sampled_addmm(zeros_BN, inputs_BH, weight_NH.T, beta=0.0)
-        return sampled.values().clone()
+        cells_R: Tensor = sampled.values().clone()
+        return cells_R
 
     @staticmethod
     @once_differentiable

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,7 +282,7 @@ class _Run:
         for batch in batches.of(shuffled_UN):
             predicted_BN = self.network(batch.ratings_BM, batch.rated_BM)
             loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
-            self._descend(lambda loss=loss: Loss(loss, loss))
+            self._descend(partial(Loss, loss, loss))
             self._refeed(predicted_BN, batch)
             yield batch.num_ratings, loss.detach() * batch.num_ratings
 
@@ -299,7 +300,7 @@ class _Run:
                 loss = functional.mse_loss(predicted_BN, fed_BN)
             else:
                 loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
-            self._descend(lambda loss=loss: Loss(loss, loss))
+            self._descend(partial(Loss, loss, loss))
 
     def _descend_rated(self, batch: RatedBatch, share: float) -> Tensor:
         """One step on a batch's rated cells; the sum of squared errors before it."""
@@ -309,7 +310,7 @@ class _Run:
         """One call of the optimiser, which may ask for the loss more than once; the first sum."""
         squared: list[Tensor] = []
 
-        def closure() -> Tensor:
+        def closure() -> Any:  # noqa: ANN401 - a tensor, where torch's types say float
             self.optimizer.zero_grad()
             loss = compute()
             torch.autograd.backward(loss.objective)
@@ -323,7 +324,8 @@ class _Run:
 
     def _kept(self) -> RatingPredictor:
         """The network whose weights count: the moving average, where there is one."""
-        kept: RatingPredictor = self.average.module if self.average else self.network
+        kept = self.average.module if self.average else self.network
+        assert isinstance(kept, RatingPredictor)
         return kept
 
     def _require_finite(self, epoch: int, *rmses: float | None) -> None:
@@ -375,4 +377,5 @@ def _make_average(network: RatingPredictor, settings: "TrainConfig") -> Averaged
     """The moving average of the weights, where the settings ask for one."""
     if not settings.average_decay:
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
+    mean = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=mean)

@@ -50,9 +50,10 @@ class SplitRatings:
     first_train_day: date | None
     last_train_day: date | None
 
-    def part(self, part: Part) -> RatingMatrix:
-        """The ratings of one part, over all users and movies."""
-        return self.everything.select_ratings(self.part_R == _PARTS.index(part))
+    def part(self, *parts: Part) -> RatingMatrix:
+        """The ratings of one part, or of several together, over all users and movies."""
+        codes = [_PARTS.index(part) for part in parts]
+        return self.everything.select_ratings(np.isin(self.part_R, codes))
 
 
 def materialize(home: Home, config: Config, progress: Progress = silent) -> MaterializeReport:

@@ -82,11 +82,9 @@ def model_page(report: "TrainReport") -> Page:
         ("trained", "by this run" if report.changed else "by an earlier run of the same inputs"),
         ("device", report.device),
         ("seed", report.seed),
-        ("epochs", len(report.epochs)),
-        ("epoch kept", report.best_epoch),
+        ("fitted to", " and ".join(report.trained_on)),
         ("largest difference of ONNX to torch", f"{report.largest_difference:.1e}"),
     ]
-    curve = b64encode(learning_curve(report.epochs, report.best_epoch)).decode()
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
@@ -94,7 +92,14 @@ def model_page(report: "TrainReport") -> Page:
     ]
     if report.dev:
         parts += ["## On dev", _metrics_table(report.dev)]
-    parts += ["## Learning curve", f"![RMSE by epoch](data:image/png;base64,{curve})"]
+    if len(report.members) > 1:
+        parts += ["## Members", _members_table(report)]
+    for member in report.members:
+        epochs = [epoch for epoch in report.epochs if epoch.member == member.name]
+        if epochs:
+            curve = b64encode(learning_curve(epochs, member.best_epoch)).decode()
+            title = "Learning curve" if len(report.members) == 1 else f"Epochs of {member.name}"
+            parts += [f"## {title}", f"![RMSE by epoch](data:image/png;base64,{curve})"]
     return Page(_model_key(report.bundle_id), "A trained model", "\n\n".join(parts))
 
 
@@ -126,6 +131,23 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
     ]
     parts = ["# Published predictions", f"`{report.path}`", _table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))
+
+
+def _members_table(report: "TrainReport") -> str:
+    """One row a member of a blend."""
+    return _table(
+        ["member", "weight", "RMSE on dev", "epochs", "epoch kept"],
+        [
+            (
+                member.name,
+                f"{member.weight:.3f}",
+                "" if member.dev_rmse is None else f"{member.dev_rmse:.4f}",
+                member.num_epochs,
+                member.best_epoch,
+            )
+            for member in report.members
+        ],
+    )
 
 
 def _source_row(source: SourceReport) -> Sequence[object]:

@@ -34,7 +34,7 @@ def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_pat
     ingested, materialized, trained, evaluated, scored = map(json.loads, done.stdout.splitlines())
     assert 41 == ingested["num_users"] == materialized["num_users"] == scored["num_users"]
     assert 2 == len(trained["epochs"])
-    assert {"autoencoder", "bias", "global mean"} == {
+    assert {"model", "bias", "global mean"} == {
         figure["predictor"] for figure in evaluated["figures"]
     }
     assert str(home / "predictions.duckdb") == scored["path"]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from deeprec.config import Config, as_plain_values, load_config
+from deeprec.config import AutoencoderConfig, Config, as_plain_values, load_config
 from deeprec.errors import ConfigError
 from deeprec.splits import LastKSplit, RandomSplit, Split, TimeSplit
 
@@ -12,6 +12,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "deployments" / "config").rglob("*
 
 def test_the_defaults_are_the_posters() -> None:
     config = load_config()
+    assert isinstance(config.model, AutoencoderConfig)
     assert (128, 256, 256) == config.model.hidden_layers
     assert ("selu", "sgd") == (config.model.activation, config.train.optimizer)
     assert (0.9, 0.005, 32) == (
@@ -27,6 +28,7 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
     config = load_config(
         file, ["train.num_epochs=3", "model.hidden_layers=[8, 4]", "train.device=cpu"]
     )
+    assert isinstance(config.model, AutoencoderConfig)
     assert ("mine", 3, 3, (8, 4), "cpu") == (
         config.name,
         config.train.num_epochs,
@@ -41,7 +43,7 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
     [
         ("train.num_epoch=3", "train.num_epoch: unknown key; did you mean train.num_epochs?"),
         ("train.num_epochs=0", "train.num_epochs: Input should be greater than or equal to 1"),
-        ("train.optimizer=adagrad", "train.optimizer: Input should be 'sgd' or 'adam'"),
+        ("train.optimizer=adagrad", "train.optimizer: Input should be 'sgd', 'adam'"),
         ("trains.seed=1", "trains: unknown key; did you mean train?"),
         ("train", "expected section.key=value"),
         ("ingest.scale={minimum=5, maximum=1}", "minimum must be less than maximum"),

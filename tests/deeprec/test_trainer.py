@@ -17,8 +17,8 @@ from scipy import sparse
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.config import Device, TrainConfig
 from deeprec.errors import TrainingError
-from deeprec.ratings import RatingScale
 from deeprec.objectives import masked_mse
+from deeprec.ratings import RatingScale
 from deeprec.trainer import EpochRecord, fit
 
 Matrix = npt.NDArray[np.float64]

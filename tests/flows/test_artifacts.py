@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deeprec.bundles import Member
 from deeprec.config import ScoreConfig, WarehouseConfig
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
@@ -73,7 +74,7 @@ def evaluation(predictor: str, rmse: float) -> Evaluation:
 
 def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
     figures = (
-        evaluation("autoencoder", model_rmse),
+        evaluation("model", model_rmse),
         evaluation("bias", 0.9),
         evaluation("global mean", 1.1),
     )
@@ -82,7 +83,15 @@ def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
 
 def trained(dev: EvaluateReport | None) -> TrainReport:
     epochs = tuple(
-        Epoch(epoch=n, train_rmse=1 / n, dev_rmse=1.0, learning_rate=0.005, seconds=1.0)
+        Epoch(
+            member="model",
+            epoch=n,
+            train_rmse=1 / n,
+            dev_rmse=1.0,
+            test_rmse=None,
+            learning_rate=0.005,
+            seconds=1.0,
+        )
         for n in (1, 2, 3)
     )
     return TrainReport(
@@ -94,7 +103,8 @@ def trained(dev: EvaluateReport | None) -> TrainReport:
         seed=7,
         data_digest=DIGEST,
         split_id="5911e0",
-        best_epoch=2,
+        trained_on=("train",),
+        members=(Member(name="model", weight=1, num_epochs=3, best_epoch=2, fold_in_ridge=0),),
         epochs=epochs,
         largest_difference=2.5e-6,
         dev=dev,
