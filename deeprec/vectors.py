@@ -19,7 +19,7 @@ from deeprec.config import Config
 from deeprec.errors import SplitError, WarehouseError
 from deeprec.home import Home
 from deeprec.progress import Progress, silent
-from deeprec.ratings import Ids, RatingMatrix, RatingScale
+from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale
 from deeprec.splits import FileSplit, LastKSplit, Part, Split, TimeSplit
 from deeprec.warehouse import Database, open_warehouse
 
@@ -114,7 +114,7 @@ def current_digest(warehouse: Database) -> str:
 
 
 def read_split(warehouse: Database, split: Split) -> SplitRatings:
-    """Every rating with its part under a split that has been materialized.
+    """Every rating with its day and its part under a split that has been materialized.
 
     Raises:
         WarehouseError: the vectors or the split are missing or stale.
@@ -156,8 +156,19 @@ def movie_ids(warehouse: Database) -> Ids:
     return np.asarray(warehouse.table("vectors/movies")["movie_id"].to_numpy(), dtype=np.int64)
 
 
+def read_users(
+    warehouse: Database, first_user: int, end_user: int, *, with_days: bool = False
+) -> pa.Table:
+    """The whole vectors of an index range of users, as `rating_matrix` takes them."""
+    statement = "vectors/of_users_with_days" if with_days else "vectors/of_users"
+    return warehouse.table(statement, first_user=first_user, end_user=end_user)
+
+
 def rating_matrix(table: pa.Table, movie_ids_M: Ids) -> RatingMatrix:
-    """Rows of `user_id`, `movie_indexes`, `ratings` as CSR, without a loop over users."""
+    """Rows of `user_id`, `movie_indexes`, `ratings` as CSR, without a loop over users.
+
+    The days of the ratings come along where the table has `rating_days`.
+    """
     indexes = table["movie_indexes"].combine_chunks()
     lengths_U = indexes.value_lengths().to_numpy(zero_copy_only=False)
     values_UM: sparse.csr_array[np.float32] = sparse.csr_array(
@@ -169,7 +180,14 @@ def rating_matrix(table: pa.Table, movie_ids_M: Ids) -> RatingMatrix:
         shape=(table.num_rows, len(movie_ids_M)),
     )
     user_ids_U = table["user_id"].to_numpy().astype(np.int64)
-    return RatingMatrix(user_ids_U, movie_ids_M, values_UM)
+    days_R = _days(table["rating_days"]) if "rating_days" in table.column_names else None
+    return RatingMatrix(user_ids_U, movie_ids_M, values_UM, days_R)
+
+
+def _days(rating_days: pa.ChunkedArray) -> Days:
+    """The day of every rating, `UNDATED` where there is none."""
+    days = rating_days.combine_chunks().flatten().fill_null(UNDATED)
+    return np.asarray(days.to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
 def _part_codes(parts: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
