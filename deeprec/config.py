@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,6 +19,9 @@ Device = Literal["auto", "cpu", "cuda"]
 Format = Literal[
     "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
 ]
+
+
+_OF_A_PROTOCOL = ("split", "protocol")
 
 
 class _Section(BaseModel):
@@ -145,6 +148,26 @@ class EvaluateConfig(_Section):
     device: Device = "auto"
 
 
+class PublishedCounts(_Section):
+    """How much of a data set a publication says is on one side of its split."""
+
+    ratings: int | None = Field(None, ge=0)
+    users: int | None = Field(None, ge=0, description="with a rating on this side")
+    movies: int | None = Field(None, ge=0, description="with a rating on this side")
+
+
+class ProtocolConfig(_Section):
+    """The published protocol that the split follows, and the counts that tell whether it does."""
+
+    name: str = Field(min_length=1)
+    source: str | None = Field(None, description="who published it")
+    dev_from: Literal["train", "held_out"] = Field(
+        "held_out", description="the side of the publication's counts that dev is a share of"
+    )
+    train: PublishedCounts = PublishedCounts()
+    held_out: PublishedCounts = PublishedCounts()
+
+
 class WarehouseConfig(_Section):
     """How DuckDB may use the machine."""
 
@@ -163,6 +186,7 @@ class Config(_Section):
     name: str = Field("poster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     ingest: IngestConfig = IngestConfig()
     split: Split = RandomSplit()
+    protocol: ProtocolConfig | None = None
     model: ModelConfig = ModelConfig()
     biases: BiasConfig = BiasConfig()
     train: TrainConfig = TrainConfig()
@@ -179,17 +203,22 @@ def with_bundle(config: Config, bundle: Path) -> Config:
     return config.model_copy(update={"evaluate": evaluate, "score": score})
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: Path | None = None, overrides: Sequence[str] = (), protocol: Path | None = None
+) -> Config:
     """The configuration in a TOML file (defaults without one) with dotted overrides applied.
 
     Args:
         path: a TOML file whose tables are the sections of `Config`.
         overrides: `section.key=value`; the value is read as TOML, else taken as text.
+        protocol: a TOML file of a protocol, whose sections replace those of `path`.
 
     Raises:
         ConfigError: an unreadable file, an unknown key, or a value out of range, named.
     """
     values = _read_toml(path) if path else {}
+    if protocol:
+        values = _without(values, _OF_A_PROTOCOL) | _read_protocol(protocol)
     for override in overrides:
         _apply(values, override)
     if isinstance(values.get("split"), dict):
@@ -197,7 +226,22 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, str(path) if path else "configuration")) from error
+        files = " with ".join(str(file) for file in (path, protocol) if file)
+        raise ConfigError(_explain(error, files or "configuration")) from error
+
+
+def _read_protocol(path: Path) -> dict[str, Any]:
+    """The sections of a protocol, after a check that it decides no more than a protocol does."""
+    values = _read_toml(path)
+    others = _without(values, _OF_A_PROTOCOL)
+    if others or "split" not in values:
+        found = ", ".join(values) or "nothing"
+        raise ConfigError(f"{path}: expected the sections split and protocol alone, found {found}")
+    return values
+
+
+def _without(values: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
