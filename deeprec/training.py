@@ -31,6 +31,7 @@ from deeprec.errors import BundleError
 from deeprec.evaluation import BIAS, GLOBAL_MEAN, MODEL, EvaluateReport, evaluate_bundle
 from deeprec.export import ExportReport, export_onnx
 from deeprec.home import Home
+from deeprec.partition import pin
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.registry import (
@@ -90,10 +91,12 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
 
     Raises:
         WarehouseError: vectors or split are missing or stale.
+        SourceError: a file that the split lists its pairs in cannot be read.
         TrainingError: training has diverged.
         ExportError: onnxruntime and torch disagree about the exported graph.
         DeviceError: a GPU was asked for and cannot be used.
     """
+    config = config.model_copy(update={"split": pin(config.split)})
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)
