@@ -69,6 +69,15 @@ def split_page(report: MaterializeReport) -> Page:
         f"The {report.split} split of {_data_link(report.data_digest)}.",
         _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
     ]
+    if report.lists:
+        parts += ["## Lists", _lists_table(report)]
+    if report.published:
+        verdict = "other counts than" if report.deviations else "the counts that"
+        parts += [
+            f"## As published: {report.protocol}",
+            f"The split has {verdict} its protocol was published with.",
+            _published_table(report),
+        ]
     return Page(f"split-{report.split_id}", "Ratings by part of the split", "\n\n".join(parts))
 
 
@@ -160,6 +169,28 @@ def _source_row(source: SourceReport) -> Sequence[object]:
         source.rows_kept,
         source.rows_replaced,
         source.rows_rejected,
+    )
+
+
+def _lists_table(report: MaterializeReport) -> str:
+    """One row a list of pairs."""
+    return _table(
+        ["part", "list", "pairs", "repeated", "without a rating"],
+        [
+            (row.part, row.path, row.num_pairs, row.num_repeated, row.num_absent)
+            for row in report.lists
+        ],
+    )
+
+
+def _published_table(report: MaterializeReport) -> str:
+    """One row a published count."""
+    return _table(
+        ["part", "what", "published", "found", "agrees"],
+        [
+            (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
+            for row in report.published
+        ],
     )
 
 
