@@ -17,7 +17,14 @@ from deeprec.config import Config
 from deeprec.errors import UnknownIdError
 from deeprec.home import Home
 from deeprec.leave_one_out import Effects, leave_one_out, predict_one
-from deeprec.people import check_fits, newcomers_predictor, open_chosen, read_everyone, read_people
+from deeprec.people import (
+    People,
+    check_fits,
+    newcomers_predictor,
+    open_chosen,
+    read_everyone,
+    read_people,
+)
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids, RatingMatrix
@@ -85,6 +92,7 @@ class _Case:
     predictor: Predictor
     column: int
     titles: list[str | None]
+    num_ratings: int
     published: float | None = None
 
 
@@ -115,7 +123,7 @@ def explain(
     """
     bundle = open_chosen(home, config)
     if sources:
-        people = read_people(sources, bundle, config.ingest).ratings
+        people = read_people(sources, bundle, config.ingest)
         case = _newcomer(people, user_id, movie_id, newcomers_predictor(home, bundle, config))
     else:
         case = _user(home, bundle, config, user_id, movie_id)
@@ -135,19 +143,20 @@ def explain(
         sum_of_effects=effects.total,
         remainder=before_clip - effects.with_none - effects.total,
         as_new=effects.with_all,
-        num_ratings=case.user.num_ratings,
-        num_unknown_ratings=case.user.num_ratings - len(effects.effect_R),
+        num_ratings=case.num_ratings,
+        num_unknown_ratings=case.num_ratings - len(effects.effect_R),
         note=_NOTE + ("" if case.published is None else _NOTE_ON_COUNTED),
         effects=_rows(case, effects, config.score.top_n),
     )
 
 
-def _newcomer(people: RatingMatrix, user_id: int, movie_id: int, predictor: Predictor) -> _Case:
+def _newcomer(people: People, user_id: int, movie_id: int, predictor: Predictor) -> _Case:
     """Somebody who came with a file."""
-    row = _place("user", user_id, people.user_ids_U, "the files")
-    column = _place("movie", movie_id, people.movie_ids_M, "the model's vocabulary")
-    user = people.select_rows(slice(row, row + 1))
-    return _Case(user, predictor, column, predictor.bundle.vocabulary.titles)
+    row = _place("user", user_id, people.ratings.user_ids_U, "the files")
+    column = _place("movie", movie_id, people.ratings.movie_ids_M, "the model's vocabulary")
+    user = people.ratings.select_rows(slice(row, row + 1))
+    num_ratings = user.num_ratings + int(people.num_unknown_U[row])
+    return _Case(user, predictor, column, predictor.bundle.vocabulary.titles, num_ratings)
 
 
 def _user(home: Home, bundle: Bundle, config: Config, user_id: int, movie_id: int) -> _Case:
@@ -169,7 +178,8 @@ def _user(home: Home, bundle: Bundle, config: Config, user_id: int, movie_id: in
         others = everyone.select_users(everyone.user_ids_U != user_id)
         predictor = Predictor.over(bundle, model, others)
     newcomers = replace(predictor, counted=False)
-    return _Case(user, newcomers, column, movies["title"].to_pylist(), published)
+    titles = movies["title"].to_pylist()
+    return _Case(user, newcomers, column, titles, user.num_ratings, published)
 
 
 def _place(what: str, wanted: int, ids: Ids, where: str) -> int:

@@ -114,7 +114,7 @@ def score_newcomers(
         rows_read=people.rows_read,
         rows_rejected=people.rows_rejected,
         rows_replaced=people.rows_replaced,
-        num_unknown_ratings=people.num_unknown_ratings,
+        num_unknown_ratings=int(people.num_unknown_U.sum()),
         num_unknown_movies=num_unknown,
         unknown_movies=named + (", ..." if num_unknown > _NUM_NAMED else "") or None,
         output=output,

@@ -7,6 +7,7 @@ Shape legend: U people, M movies of the bundle's vocabulary, R ratings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.models import MovieSide
 from deeprec.prediction import Predictor, check_vocabulary
-from deeprec.ratings import RatingMatrix
+from deeprec.ratings import Ids, RatingMatrix, RatingScale
 from deeprec.readers import read_files
 from deeprec.readers.batches import RATING_SCHEMA, REJECTED_SCHEMA
 from deeprec.readers.detection import find_files
@@ -33,13 +34,16 @@ _NUM_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class People:
-    """What some files say of people: their ratings of known movies, and what was left out."""
+    """What some files say of people: their ratings of known movies, and what was left out.
+
+    `num_unknown_U` counts each person's ratings of movies that the bundle does not know.
+    """
 
     ratings: RatingMatrix
     rows_read: int
     rows_rejected: int
     rows_replaced: int
-    num_unknown_ratings: int
+    num_unknown_U: Ids
     unknown_movie_ids: tuple[int, ...]
 
 
@@ -67,12 +71,14 @@ def read_people(sources: Sequence[str], bundle: Bundle, config: IngestConfig) ->
     )
     is_known = pl.col("movie_id").is_in(bundle.vocabulary.movie_ids_M.tolist())
     unknown = latest.filter(~is_known)
+    user_ids_U = latest["user_id"].unique().sort().to_numpy()
+    unknown_users = np.searchsorted(user_ids_U, unknown["user_id"].to_numpy())
     return People(
-        ratings=_matrix(latest, latest.filter(is_known), bundle),
+        ratings=_matrix(user_ids_U, latest.filter(is_known), bundle),
         rows_read=rows.height + rejected.height,
         rows_rejected=rejected.height,
         rows_replaced=rows.height - latest.height,
-        num_unknown_ratings=unknown.height,
+        num_unknown_U=np.bincount(unknown_users, minlength=len(user_ids_U)),
         unknown_movie_ids=tuple(unknown["movie_id"].unique().sort().to_list()),
     )
 
@@ -132,20 +138,24 @@ def _rating_files(
 ) -> dict[int, SourceFile]:
     """The files of ratings in the order of their paths, by a number for each."""
     found = [file for source in sources for file in find_files(source, config)]
-    ratings = {
-        file.path: file for file in found if isinstance(file.layout, RatingsLayout | ParquetLayout)
-    }
+    ratings: dict[Path, SourceFile] = {}
+    for file in found:
+        if isinstance(file.layout, RatingsLayout | ParquetLayout):
+            _check_stated(file.path, file.layout.scale, bundle)
+            ratings[file.path] = file
     if not ratings:
         raise SourceError(f"{', '.join(sources)}: no file of ratings among them")
-    expected = bundle.manifest.scale
-    for file in ratings.values():
-        stated = file.layout.scale
-        if stated and (stated.minimum, stated.maximum) != (expected.minimum, expected.maximum):
-            raise SourceError(
-                f"{file.path}: its ratings stand on the scale {stated}, the model's on {expected}; "
-                "rate on the model's scale, or score with a bundle trained on this one"
-            )
     return dict(enumerate(ratings[path] for path in sorted(ratings)))
+
+
+def _check_stated(path: Path, stated: RatingScale | None, bundle: Bundle) -> None:
+    """Refuse a file that states another scale than the bundle's."""
+    expected = bundle.manifest.scale
+    if stated and (stated.minimum, stated.maximum) != (expected.minimum, expected.maximum):
+        raise SourceError(
+            f"{path}: its ratings stand on the scale {stated}, the model's on {expected}; "
+            "rate on the model's scale, or score with a bundle trained on this one"
+        )
 
 
 def _check_rejected(
@@ -170,9 +180,8 @@ def _check_rejected(
     )
 
 
-def _matrix(latest: pl.DataFrame, known: pl.DataFrame, bundle: Bundle) -> RatingMatrix:
+def _matrix(user_ids_U: Ids, known: pl.DataFrame, bundle: Bundle) -> RatingMatrix:
     """Everybody who is named, also those of whom no movie is known."""
-    user_ids_U = latest["user_id"].unique().sort().to_numpy()
     movie_ids_M = bundle.vocabulary.movie_ids_M
     rows_R = np.searchsorted(user_ids_U, known["user_id"].to_numpy())
     columns_R = np.searchsorted(movie_ids_M, known["movie_id"].to_numpy())

@@ -33,7 +33,7 @@ Doubles = npt.NDArray[np.float64]
 def people(tmp_path: Path) -> str:
     rows = [f"5,{movie},{rating}" for movie, rating in RATED.items()]
     file = tmp_path / "people.csv"
-    file.write_text("\n".join(["user_id,movie_id,rating", *rows, "6,13,4"]) + "\n")
+    file.write_text("\n".join(["user_id,movie_id,rating", *rows, "6,13,4", "6,7000,4"]) + "\n")
     return str(file)
 
 
@@ -121,6 +121,7 @@ def test_the_parts_of_a_known_users_prediction_add_up(kind: str, kinds: "Kinds")
 def test_one_rating_leaves_no_remainder(kind: str, kinds: "Kinds", people: str) -> None:
     report = all_of(kinds, kind, (people,), user=6)
     assert [13] == list(effects_of(report))
+    assert (2, 1) == (report.num_ratings, report.num_unknown_ratings)
     assert 0 == pytest.approx(report.remainder, abs=1e-6)
 
 
