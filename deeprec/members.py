@@ -348,7 +348,12 @@ def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> Non
     """Put the codes of the users known at training into a bundle that is being filled."""
     flat = pa.array(codes_UC.ravel())
     codes = pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1])
-    pq.write_table(pa.table({"user_id": users.user_ids_U, "code": codes}), folder / USERS)
+    columns = {
+        "user_id": users.user_ids_U,
+        "code": codes,
+        "num_ratings": np.diff(users.values_UM.indptr),
+    }
+    pq.write_table(pa.table(columns), folder / USERS)
 
 
 @torch.no_grad()
@@ -373,10 +378,11 @@ def _probes(material: Material) -> RatingMatrix:
 def _probe_rows(material: Material) -> RatingMatrix:
     """Users that the model has met: spread evenly, the one with most ratings, one with fewest."""
     counts_U = np.diff(material.train.values_UM.indptr)
-    spread = np.linspace(0, len(counts_U) - 1, min(len(counts_U), _NUM_PROBED_AT_ONCE))
-    rows = np.unique([*spread.astype(int), counts_U.argmax(), counts_U.argmin()])
+    (met,) = np.nonzero(counts_U)
+    spread = np.linspace(0, len(met) - 1, min(len(met), _NUM_PROBED_AT_ONCE)).astype(int)
+    places = [*spread, counts_U[met].argmax(), counts_U[met].argmin()]
     chosen_U = np.zeros(len(counts_U), dtype=bool)
-    chosen_U[rows] = True
+    chosen_U[met[places]] = True
     return material.train.select_users(chosen_U)
 
 

@@ -9,6 +9,7 @@ M movies of the vocabulary, C a code, R rated cells of one user.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,7 @@ ENCODER = "movies.onnx"
 USERS = "users.parquet"
 MovieSide = Mapping[str, Floats]
 _FIXED = 1e9  # penalty on what no ratings may move
-_LEAST_PENALTY = 1e-3
+_LEAST_PENALTY = 1e-3  # keeps the solution one where a configuration asks for no pull at all
 _CELLS = 2**23  # of the dense batches in which movies' vectors are encoded
 
 
@@ -111,15 +112,25 @@ def open_model(
 
 @dataclass(frozen=True)
 class UserCodes:
-    """What training has learned of each user: ids in ascending order, and a code each."""
+    """What training has learned of each user: ids in ascending order, and a code each.
+
+    `is_learned_T` tells the users who had ratings at training; the code of any other is what it
+    was initialised to.
+    """
 
     user_ids_T: Ids
     codes_TC: Floats
+    is_learned_T: npt.NDArray[np.bool_]
+
+    @cached_property
+    def mean_C(self) -> npt.NDArray[np.float64]:
+        """The mean of the codes that were learned."""
+        return np.asarray(self.codes_TC[self.is_learned_T].mean(axis=0, dtype=np.float64))
 
 
 def _read_codes(folder: Path, num_users: int) -> UserCodes:
     try:
-        table = pq.read_table(folder / USERS, columns=["user_id", "code"])
+        table = pq.read_table(folder / USERS, columns=["user_id", "code", "num_ratings"])
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
     if table.num_rows != num_users:
@@ -129,14 +140,15 @@ def _read_codes(folder: Path, num_users: int) -> UserCodes:
         )
     flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
-    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1))
+    is_learned_T = np.asarray(table["num_ratings"].to_numpy()) > 0
+    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1), is_learned_T)
 
 
 def _penalty(
     config: MemberModelConfig, num_codes: int, biases: Biases, ridge: float
 ) -> npt.NDArray[np.float64]:
     """C: how each part of a new user's code is held: weights, his offset, the movies' biases."""
-    penalty_C = np.full(num_codes, ridge)
+    penalty_C = np.full(num_codes, max(ridge, _LEAST_PENALTY))
     is_centred = isinstance(config, AutoencoderConfig) and config.center != "none"
     penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
     if is_centred:
@@ -195,9 +207,9 @@ class CodeModel:
     """Products of a code a user, learned in training, and a code a movie, made of its ratings.
 
     A movie's code is what the encoder makes of the movie's vector over the T users known since
-    training. Another user is folded in: his code is the ridge solution for his own ratings,
-    which is what training seeks for everybody's (AutoRec's loss, its encoder held fixed),
-    pulled to the mean user's.
+    training. Another user is folded in: his code is the ridge solution for his own ratings, the
+    movies' codes held fixed. That is AutoRec's loss for one user, but for the pull: to the mean
+    user's code instead of zero, for a handful of ratings to say how he differs from the mean.
     """
 
     encoder: Graph
@@ -228,10 +240,11 @@ class CodeModel:
         return self.product.run({USER_CODES: codes_BC, **side}, UNCLIPPED)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """B x C: known users' codes, and for others those that fit their ratings best."""
+        """B x C: the codes that were learned, and for others those that fit their ratings best."""
         place_B, is_known_B = self._places(users.user_ids_U)
         codes_BC = self.known.codes_TC[place_B]
-        for row in np.flatnonzero(~(is_known_B & counted)):
+        is_learned_B = is_known_B & self.known.is_learned_T[place_B] & counted
+        for row in np.flatnonzero(~is_learned_B):
             codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
         return codes_BC
 
@@ -250,13 +263,23 @@ class CodeModel:
         return sparse.csr_array((known.data, (known.col, columns)), shape=shape)
 
     def _fold_in(self, ratings_1M: sparse.csr_array[np.float32], movie_codes_MC: Floats) -> Floats:
-        """C: argmin of squared errors plus penalty times squared distance to the mean code."""
-        mean_C = self.known.codes_TC.mean(axis=0, dtype=np.float64)
+        """C: argmin of squared errors plus the penalties on its distance to the mean code.
+
+        Solved in whichever is smaller, ratings or code, over coordinates that the penalties have
+        scaled: the two are equal (Woodbury), and neither sees how far the penalties are apart.
+        """
+        width_C = self.penalty_C**-0.5
         seen_RC = movie_codes_MC[ratings_1M.indices].astype(np.float64)
-        left_R = ratings_1M.data - seen_RC @ mean_C
-        spread_CR = seen_RC.T / self.penalty_C[:, None]
-        gram_RR = seen_RC @ spread_CR + np.eye(len(left_R))
-        code_C = mean_C + spread_CR @ np.linalg.solve(gram_RR, left_R)
+        left_R = ratings_1M.data - seen_RC @ self.known.mean_C
+        seen_RC *= width_C
+        num_ratings, num_codes = seen_RC.shape
+        if num_ratings < num_codes:
+            gram_RR = seen_RC @ seen_RC.T + np.eye(num_ratings)
+            moved_C = seen_RC.T @ np.linalg.solve(gram_RR, left_R)
+        else:
+            gram_CC = seen_RC.T @ seen_RC + np.eye(num_codes)
+            moved_C = np.linalg.solve(gram_CC, seen_RC.T @ left_R)
+        code_C = self.known.mean_C + width_C * moved_C
         return np.asarray(code_C, dtype=np.float32)
 
 
@@ -300,8 +323,6 @@ class BlendModel:
 
 
 def _of_member(side: MovieSide, name: str) -> MovieSide:
-    """A member's part of a blend's movie side."""
-    prefix = f"{name}."
-    return {
-        key.removeprefix(prefix): array for key, array in side.items() if key.startswith(prefix)
-    }
+    """A member's part of a blend's movie side; a name may hold dots, an array's own does not."""
+    parted = {key: key.rpartition(".") for key in side}
+    return {own: side[key] for key, (member, _, own) in parted.items() if member == name}

@@ -26,7 +26,7 @@ from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
 from deeprec.home import Home
 from deeprec.models import MovieSide
-from deeprec.prediction import check_vocabulary
+from deeprec.prediction import DECIMALS, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
 from deeprec.vectors import current_digest, movie_ids, rating_matrix
@@ -37,7 +37,6 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 _PLAN = "plan.json"
-DECIMALS = 2  # of a published rating
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _INT32_MAX = 2**31 - 1
 _VECTOR_SCHEMA = pa.schema(
@@ -82,7 +81,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         bundle = choose_bundle(home, warehouse, config.score.bundle)
         movies = warehouse.table("vectors/movies")
         check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
-        _check_scale(bundle, warehouse, digest)
+        check_scale(bundle, warehouse, digest)
         fingerprint = _fingerprint(bundle, digest, config.score)
         plan = _settle_ended_runs(home, warehouse, fingerprint)
         if plan is None:
@@ -95,8 +94,12 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
     return plan
 
 
-def _check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
-    """Refuse a bundle that was trained on ratings of another scale."""
+def check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
+    """Refuse a bundle that was trained on ratings of another scale.
+
+    Raises:
+        BundleError: it was.
+    """
     scale = bundle.manifest.scale
     minimum, maximum, _, declared = warehouse.row("vectors/scale")
     same = (minimum, maximum) == (scale.minimum, scale.maximum)

@@ -89,7 +89,7 @@ def _fill(fields: Table, report: BaseModel) -> list[Table]:
             else:
                 tables.append(_table(value))
         elif value is not None and value != ():
-            fields.add_row(name.replace("_", " "), _shown(value))
+            fields.add_row(name.replace("_", " "), _shown(value, name))
     return tables
 
 
@@ -99,16 +99,16 @@ def _table(rows: tuple[BaseModel, ...]) -> Table:
         numeric = isinstance(getattr(rows[0], name), int | float)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_shown(value) for _, value in row))
+        table.add_row(*(_shown(value, name) for name, value in row))
     return table
 
 
-def _shown(value: object) -> str:
-    """Numbers with their thousands apart, errors to four places, the rest as it is."""
+def _shown(value: object, name: str = "") -> str:
+    """Counts with their thousands apart, errors to four places, ids and the rest as they are."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if name.endswith("_id") else f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) >= _SMALL else f"{value:.3g}"
     if isinstance(value, datetime):

@@ -25,6 +25,8 @@ def modules_after(statement: str) -> set[str]:
         ("import deeprec.ingestion", {"torch", "onnx", "prefect", "onnxruntime"}),
         ("import deeprec.scoring", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.evaluation", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.newcomers", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.explaining", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.training", {"prefect"}),
         ("import flows.score", {"torch", "onnx", "onnxscript"}),
     ],
