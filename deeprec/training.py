@@ -175,7 +175,14 @@ def _train_bundle(home: Home, config: Config, inputs: _Inputs, progress: Progres
     bundle, dev = _seal(home, config, inputs, network, result)
     epochs = [Epoch(**asdict(epoch)) for epoch in result.epochs]
     with open_warehouse(home, config.warehouse) as warehouse:
-        record_model(warehouse, bundle, inputs.fingerprint, epochs, dev.figures if dev else ())
+        record_model(
+            warehouse,
+            bundle,
+            inputs.fingerprint,
+            epochs,
+            dev.figures if dev else (),
+            dev_groups=dev.groups if dev else (),
+        )
     checkpoint.unlink(missing_ok=True)
     return bundle
 
