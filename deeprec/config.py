@@ -293,6 +293,8 @@ class EvaluateConfig(_Section):
     part: Literal["dev", "test"] = "test"
     bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
+    num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
+    seed: int = Field(0, ge=0, description="of the resamples")
     device: Device = "auto"
 
 

@@ -209,7 +209,14 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
         for epoch in member.result.epochs
     ]
     with open_warehouse(home, config.warehouse) as warehouse:
-        record_model(warehouse, bundle, inputs.fingerprint, epochs, dev.figures if dev else ())
+        record_model(
+            warehouse,
+            bundle,
+            inputs.fingerprint,
+            epochs,
+            dev.figures if dev else (),
+            dev_groups=dev.groups if dev else (),
+        )
     for checkpoint in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
         checkpoint.unlink()
     return bundle
