@@ -1,0 +1,142 @@
+"""How systems are compared: settings chosen on dev, test ratings met once, for the final figure.
+
+Shape legend: U users, M movies, R held-out ratings.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.peers import Peer, Predict, Settings
+from benchmarks.peers.adapter import triples
+from deeprec.metrics import Errors
+from deeprec.ratings import RatingMatrix, RatingScale
+from deeprec.splits import Part
+from deeprec.vectors import SplitRatings
+
+_PARTS = list(Part)
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A split, the same rows for everybody; `final` is what the last fit before test sees."""
+
+    train: RatingMatrix
+    dev: RatingMatrix
+    final: RatingMatrix
+    test: RatingMatrix
+    scale: RatingScale
+
+    @classmethod
+    def of(cls, ratings: SplitRatings, scale: RatingScale, *, peers_see_dev: bool) -> "Parts":
+        """The parts of a split; peers who see dev are fitted to train and dev at the end."""
+        seen = [Part.TRAIN, Part.DEV] if peers_see_dev else [Part.TRAIN]
+        is_seen_R = np.isin(ratings.part_R, [_PARTS.index(part) for part in seen])
+        return cls(
+            train=ratings.part(Part.TRAIN),
+            dev=ratings.part(Part.DEV),
+            final=ratings.everything.select_ratings(is_seen_R),
+            test=ratings.part(Part.TEST),
+            scale=scale,
+        )
+
+    @property
+    def peers_see_dev(self) -> bool:
+        """Whether the last fit sees more than the first."""
+        return self.final.num_ratings > self.train.num_ratings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One system in the settings that it may be run with; the first are the documented ones."""
+
+    system: str
+    package: str
+    build: Callable[[Settings, int], Peer]
+    settings: tuple[Settings, ...]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """How long something took: on the clock, and of all cores' time."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed's figures: clipped errors on dev and test, and the time the last fit took."""
+
+    dev: Errors
+    test: Errors
+    num_fallback: int
+    fit: Seconds
+    predict: Seconds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What every system is measured by.
+
+    `fallback` answers where a system does not and either user or movie had no rating to learn from.
+    """
+
+    parts: Parts
+    seeds: tuple[int, ...]
+    fallback: Peer
+
+    def choose(self, candidates: Candidates) -> Settings:
+        """The settings with the lowest dev error; the first where there is nothing to choose by."""
+        if len(candidates.settings) == 1 or not self.parts.dev.num_ratings:
+            return candidates.settings[0]
+
+        def dev_rmse(settings: Settings) -> float:
+            predict = candidates.build(settings, self.seeds[0]).fit(self.parts.train)
+            errors, _ = self.measure(predict, self.parts.train, self.parts.dev)
+            return errors.rmse
+
+        return min(candidates.settings, key=dev_rmse)
+
+    def run(self, peer: Peer) -> Run:
+        """Fit to train and measure on dev; fit again where dev may be seen; measure on test."""
+        parts = self.parts
+        predict, fit = timed(lambda: peer.fit(parts.train))
+        dev, _ = self.measure(predict, parts.train, parts.dev)
+        if parts.peers_see_dev:
+            predict, fit = timed(lambda: peer.fit(parts.final))
+        (test, num_fallback), predicting = timed(
+            lambda: self.measure(predict, parts.final, parts.test)
+        )
+        return Run(dev, test, num_fallback, fit, predicting)
+
+    def measure(
+        self, predict: Predict, fitted: RatingMatrix, held_out: RatingMatrix
+    ) -> tuple[Errors, int]:
+        """Errors of predictions clipped to the scale, and how many are the fallback's.
+
+        Raises:
+            MetricError: a prediction is missing that the fallback may not give.
+        """
+        user_R, movie_R, rating_R = triples(held_out)
+        predicted_R = predict(user_R, movie_R)
+        is_new_U = np.diff(fitted.values_UM.indptr) == 0
+        is_new_M = np.bincount(fitted.values_UM.indices, minlength=fitted.num_movies) == 0
+        unknown_R = np.isnan(predicted_R) & (is_new_U[user_R] | is_new_M[movie_R])
+        if unknown_R.any():
+            answer = self.fallback.fit(fitted)
+            predicted_R[unknown_R] = answer(user_R[unknown_R], movie_R[unknown_R])
+        scale = self.parts.scale
+        clipped_R = np.clip(predicted_R, scale.minimum, scale.maximum)
+        return Errors.of(rating_R, clipped_R), int(unknown_R.sum())
+
+
+def timed(work: Callable[[], _Result]) -> tuple[_Result, Seconds]:
+    """What the work comes to, and how long it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return result, Seconds(time.perf_counter() - wall, time.process_time() - cpu)

@@ -1,0 +1,94 @@
+"""The rows of floors and peers: each in the settings it may be run with, measured like the others.
+
+The settings are data, in `settings/`, with where they come from beside them.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.comparison import Candidates, Comparison, timed
+from benchmarks.machine import installed_version
+from benchmarks.peers import Settings, builder, distribution
+from benchmarks.peers.floors import DampedBiases, GlobalMean
+from benchmarks.report import SystemFigures
+from deeprec.config import BiasConfig
+from deeprec.errors import ConfigError
+
+_SETTINGS = Path(__file__).parent / "settings"
+_DEFAULT_SETTINGS = _SETTINGS / "default.toml"
+
+
+def settings_of(config_name: str) -> Path:
+    """The file of peers' settings for a configuration: one of its name, else the default."""
+    own = _SETTINGS / f"{config_name}.toml"
+    return own if own.is_file() else _DEFAULT_SETTINGS
+
+
+def read_settings(path: Path, peers: Sequence[str]) -> Mapping[str, tuple[Settings, ...]]:
+    """The settings that each peer may be run with, at least one.
+
+    Raises:
+        ConfigError: the file cannot be read, or says nothing of a peer; or there is no such peer.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+    for name in peers:
+        distribution(name)
+        if not found.get(name):
+            raise ConfigError(f"{path}: no settings for {name}; expected a list of one or more")
+    return {name: tuple(found[name]) for name in peers}
+
+
+def measure_floors(comparison: Comparison, biases: BiasConfig) -> list[SystemFigures]:
+    """The rows of the global mean and of deeprec's damped biases."""
+    mean = Candidates("global mean", "deeprec", lambda _, seed: GlobalMean(seed=seed), ({},))
+    damped = Candidates(
+        "damped biases",
+        "deeprec",
+        lambda settings, seed: DampedBiases.model_validate({**settings, "seed": seed}),
+        (biases.model_dump(),),
+    )
+    return [_measure(comparison, candidates) for candidates in (mean, damped)]
+
+
+def measure_peer(
+    comparison: Comparison, name: str, settings: tuple[Settings, ...]
+) -> SystemFigures:
+    """A peer's row; without figures if it cannot be imported here.
+
+    Raises:
+        ConfigError: a setting that the peer does not have or take.
+    """
+    try:
+        candidates = Candidates(name, distribution(name), builder(name), settings)
+    except ImportError as error:
+        note = f"left out: {error}; pip install 'deeprec[bench]' brings it"
+        return SystemFigures(system=name, note=note)
+    return _measure(comparison, candidates)
+
+
+def _measure(comparison: Comparison, candidates: Candidates) -> SystemFigures:
+    settings, choosing = timed(lambda: comparison.choose(candidates))
+    runs = [comparison.run(candidates.build(settings, seed)) for seed in comparison.seeds]
+    notes = []
+    if len(candidates.settings) > 1 and comparison.parts.dev.num_ratings:
+        notes.append(f"best of {len(candidates.settings)} on dev, chosen in {choosing.wall:.0f} s")
+    if num_fallback := runs[0].num_fallback:
+        notes.append(f"{num_fallback:,} test pairs by biases: unseen user or movie")
+    return SystemFigures(
+        system=candidates.system,
+        version=installed_version(candidates.package),
+        settings=dict(settings),
+        dev_rmse=tuple(run.dev.rmse for run in runs if run.dev.count),
+        test_rmse=tuple(run.test.rmse for run in runs),
+        num_test=runs[0].test.count,
+        num_fallback=num_fallback,
+        fit_s=tuple(run.fit.wall for run in runs),
+        fit_cpu_s=tuple(run.fit.cpu for run in runs),
+        predict_s=tuple(run.predict.wall for run in runs),
+        predict_cpu_s=tuple(run.predict.cpu for run in runs),
+        note="; ".join(notes),
+    )
