@@ -69,14 +69,21 @@ class Seconds:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One seed's figures: clipped errors on dev and test, and the time the last fit took."""
+class Measured:
+    """Errors over held-out ratings, how many the fallback answered, how long predicting took."""
 
-    dev: Errors
-    test: Errors
+    errors: Errors
     num_fallback: int
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed's figures, and the time its last fit took."""
+
+    dev: Measured
+    test: Measured
     fit: Seconds
-    predict: Seconds
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,7 @@ class Comparison:
 
         def dev_rmse(settings: Settings) -> float:
             predict = candidates.build(settings, self.seeds[0]).fit(self.parts.train)
-            errors, _ = self.measure(predict, self.parts.train, self.parts.dev)
-            return errors.rmse
+            return self.measure(predict, self.parts.train, self.parts.dev).errors.rmse
 
         return min(candidates.settings, key=dev_rmse)
 
@@ -106,24 +112,19 @@ class Comparison:
         """Fit to train and measure on dev; fit again where dev may be seen; measure on test."""
         parts = self.parts
         predict, fit = timed(lambda: peer.fit(parts.train))
-        dev, _ = self.measure(predict, parts.train, parts.dev)
+        dev = self.measure(predict, parts.train, parts.dev)
         if parts.peers_see_dev:
             predict, fit = timed(lambda: peer.fit(parts.final))
-        (test, num_fallback), predicting = timed(
-            lambda: self.measure(predict, parts.final, parts.test)
-        )
-        return Run(dev, test, num_fallback, fit, predicting)
+        return Run(dev, self.measure(predict, parts.final, parts.test), fit)
 
-    def measure(
-        self, predict: Predict, fitted: RatingMatrix, held_out: RatingMatrix
-    ) -> tuple[Errors, int]:
-        """Errors of predictions clipped to the scale, and how many are the fallback's.
+    def measure(self, predict: Predict, fitted: RatingMatrix, held_out: RatingMatrix) -> Measured:
+        """Errors of predictions clipped to the scale.
 
         Raises:
             MetricError: a prediction is missing that the fallback may not give.
         """
         user_R, movie_R, rating_R = triples(held_out)
-        predicted_R = predict(user_R, movie_R)
+        predicted_R, seconds = timed(lambda: predict(user_R, movie_R))
         is_new_U = np.diff(fitted.values_UM.indptr) == 0
         is_new_M = np.bincount(fitted.values_UM.indices, minlength=fitted.num_movies) == 0
         unknown_R = np.isnan(predicted_R) & (is_new_U[user_R] | is_new_M[movie_R])
@@ -132,7 +133,7 @@ class Comparison:
             predicted_R[unknown_R] = answer(user_R[unknown_R], movie_R[unknown_R])
         scale = self.parts.scale
         clipped_R = np.clip(predicted_R, scale.minimum, scale.maximum)
-        return Errors.of(rating_R, clipped_R), int(unknown_R.sum())
+        return Measured(Errors.of(rating_R, clipped_R), int(unknown_R.sum()), seconds)
 
 
 def timed(work: Callable[[], _Result]) -> tuple[_Result, Seconds]:

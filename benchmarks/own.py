@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.comparison import Seconds, timed
 from benchmarks.machine import installed_version
-from benchmarks.report import SystemFigures
+from benchmarks.report import SystemFigures, answered_by_biases
 from deeprec.config import Config, with_bundle
 from deeprec.evaluation import MODEL, evaluate
 from deeprec.home import Home
@@ -32,6 +32,9 @@ def measure_own(
     """
     runs = [_run(home, config, seed, progress) for seed in seeds]
     all_new = all(run.trained.changed for run in runs)
+    notes = [] if all_new else ["trained before: seconds to fit are of its epochs"]
+    if num_cold := runs[0].test.num_cold:
+        notes.append(answered_by_biases(num_cold))
     return SystemFigures(
         system=f"deeprec {config.name}",
         version=installed_version("deeprec"),
@@ -39,12 +42,12 @@ def measure_own(
         dev_rmse=tuple(run.trained.dev.figure(MODEL).rmse for run in runs if run.trained.dev),
         test_rmse=tuple(run.test.rmse for run in runs),
         num_test=runs[0].test.num_ratings,
-        num_fallback=runs[0].test.num_cold,
+        num_fallback=num_cold,
         fit_s=tuple(run.fit.wall for run in runs),
         fit_cpu_s=tuple(run.fit.cpu for run in runs) if all_new else (),
         predict_s=tuple(run.predict.wall for run in runs),
         predict_cpu_s=tuple(run.predict.cpu for run in runs),
-        note="" if all_new else "trained before: the seconds are of its epochs",
+        note="; ".join(notes),
     )
 
 

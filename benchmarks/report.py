@@ -57,6 +57,11 @@ class AccuracyReport(BaseModel):
     systems: tuple[SystemFigures, ...]
 
 
+def answered_by_biases(num_pairs: int) -> str:
+    """The note on test pairs of which a system itself can say nothing."""
+    return f"{num_pairs:,} test pairs by biases: unseen user or movie"
+
+
 def as_text(report: AccuracyReport) -> str:
     """What was compared on which machine, then the table, as Markdown."""
     table = Table(box=box.MARKDOWN)

@@ -11,7 +11,7 @@ from benchmarks.comparison import Candidates, Comparison, timed
 from benchmarks.machine import installed_version
 from benchmarks.peers import Settings, builder, distribution
 from benchmarks.peers.floors import DampedBiases, GlobalMean
-from benchmarks.report import SystemFigures
+from benchmarks.report import SystemFigures, answered_by_biases
 from deeprec.config import BiasConfig
 from deeprec.errors import ConfigError
 
@@ -76,19 +76,20 @@ def _measure(comparison: Comparison, candidates: Candidates) -> SystemFigures:
     notes = []
     if len(candidates.settings) > 1 and comparison.parts.dev.num_ratings:
         notes.append(f"best of {len(candidates.settings)} on dev, chosen in {choosing.wall:.0f} s")
-    if num_fallback := runs[0].num_fallback:
-        notes.append(f"{num_fallback:,} test pairs by biases: unseen user or movie")
+    first = runs[0].test
+    if first.num_fallback:
+        notes.append(answered_by_biases(first.num_fallback))
     return SystemFigures(
         system=candidates.system,
         version=installed_version(candidates.package),
         settings=dict(settings),
-        dev_rmse=tuple(run.dev.rmse for run in runs if run.dev.count),
-        test_rmse=tuple(run.test.rmse for run in runs),
-        num_test=runs[0].test.count,
-        num_fallback=num_fallback,
+        dev_rmse=tuple(run.dev.errors.rmse for run in runs if run.dev.errors.count),
+        test_rmse=tuple(run.test.errors.rmse for run in runs),
+        num_test=first.errors.count,
+        num_fallback=first.num_fallback,
         fit_s=tuple(run.fit.wall for run in runs),
         fit_cpu_s=tuple(run.fit.cpu for run in runs),
-        predict_s=tuple(run.predict.wall for run in runs),
-        predict_cpu_s=tuple(run.predict.cpu for run in runs),
+        predict_s=tuple(run.test.seconds.wall for run in runs),
+        predict_cpu_s=tuple(run.test.seconds.cpu for run in runs),
         note="; ".join(notes),
     )

@@ -109,7 +109,7 @@ def test_predictions_are_clipped_to_the_scale() -> None:
     compared = comparison()
     run = compared.run(Constant(17.0))
     test_R = compared.parts.test.values_UM.data
-    assert np.sqrt(np.mean((5 - test_R) ** 2)) == pytest.approx(run.test.rmse, rel=1e-6)
+    assert np.sqrt(np.mean((5 - test_R) ** 2)) == pytest.approx(run.test.errors.rmse, rel=1e-6)
 
 
 def test_a_missing_prediction_is_refused() -> None:
@@ -127,8 +127,9 @@ def test_biases_answer_for_a_movie_without_training_ratings_alone() -> None:
         del user_R
         return np.where(movie_R == 2, NAN, 5.0).astype(np.float32)
 
-    errors, num_fallback = compared.measure(knows_movies_0_and_1, train, held_out)
-    assert (2, 1, 1.0) == (errors.count, num_fallback, errors.squared)
+    measured = compared.measure(knows_movies_0_and_1, train, held_out)
+    assert (2, 1.0) == (measured.errors.count, measured.errors.squared)
+    assert 1 == measured.num_fallback
 
 
 def test_floors_predict_what_can_be_checked_with_a_pencil() -> None:
