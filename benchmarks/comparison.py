@@ -78,6 +78,17 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A system that was fitted to train, and what it is worth on dev."""
+
+    settings: Settings
+    peer: Peer
+    predict: Predict
+    fit: Seconds
+    dev: Measured
+
+
+@dataclass(frozen=True)
 class Run:
     """One seed's figures, and the time its last fit took."""
 
@@ -97,25 +108,27 @@ class Comparison:
     seeds: tuple[int, ...]
     fallback: Peer
 
-    def choose(self, candidates: Candidates) -> Settings:
-        """The settings with the lowest dev error; the first where there is nothing to choose by."""
-        if len(candidates.settings) == 1 or not self.parts.dev.num_ratings:
-            return candidates.settings[0]
+    def choose(self, candidates: Candidates) -> Fitted:
+        """The one with the lowest dev error; the first where there is nothing to choose by."""
+        seed, given = self.seeds[0], candidates.settings
+        if not self.parts.dev.num_ratings:
+            return self.fit(candidates, given[0], seed)
+        fitted = (self.fit(candidates, settings, seed) for settings in given)
+        return min(fitted, key=lambda each: each.dev.errors.rmse)
 
-        def dev_rmse(settings: Settings) -> float:
-            predict = candidates.build(settings, self.seeds[0]).fit(self.parts.train)
-            return self.measure(predict, self.parts.train, self.parts.dev).errors.rmse
+    def fit(self, candidates: Candidates, settings: Settings, seed: int) -> Fitted:
+        """Fit to train, measure on dev."""
+        peer = candidates.build(settings, seed)
+        predict, seconds = timed(lambda: peer.fit(self.parts.train))
+        dev = self.measure(predict, self.parts.train, self.parts.dev)
+        return Fitted(settings, peer, predict, seconds, dev)
 
-        return min(candidates.settings, key=dev_rmse)
-
-    def run(self, peer: Peer) -> Run:
-        """Fit to train and measure on dev; fit again where dev may be seen; measure on test."""
-        parts = self.parts
-        predict, fit = timed(lambda: peer.fit(parts.train))
-        dev = self.measure(predict, parts.train, parts.dev)
-        if parts.peers_see_dev:
-            predict, fit = timed(lambda: peer.fit(parts.final))
-        return Run(dev, self.measure(predict, parts.final, parts.test), fit)
+    def finish(self, fitted: Fitted) -> Run:
+        """Fit again where dev may be seen, and measure on test."""
+        predict, seconds = fitted.predict, fitted.fit
+        if self.parts.peers_see_dev:
+            predict, seconds = timed(lambda: fitted.peer.fit(self.parts.final))
+        return Run(fitted.dev, self.measure(predict, self.parts.final, self.parts.test), seconds)
 
     def measure(self, predict: Predict, fitted: RatingMatrix, held_out: RatingMatrix) -> Measured:
         """Errors of predictions clipped to the scale.

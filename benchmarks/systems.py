@@ -71,8 +71,9 @@ def measure_peer(
 
 
 def _measure(comparison: Comparison, candidates: Candidates) -> SystemFigures:
-    settings, choosing = timed(lambda: comparison.choose(candidates))
-    runs = [comparison.run(candidates.build(settings, seed)) for seed in comparison.seeds]
+    chosen, choosing = timed(lambda: comparison.choose(candidates))
+    others = (comparison.fit(candidates, chosen.settings, seed) for seed in comparison.seeds[1:])
+    runs = [comparison.finish(fitted) for fitted in (chosen, *others)]
     notes = []
     if len(candidates.settings) > 1 and comparison.parts.dev.num_ratings:
         notes.append(f"best of {len(candidates.settings)} on dev, chosen in {choosing.wall:.0f} s")
@@ -82,7 +83,7 @@ def _measure(comparison: Comparison, candidates: Candidates) -> SystemFigures:
     return SystemFigures(
         system=candidates.system,
         version=installed_version(candidates.package),
-        settings=dict(settings),
+        settings=dict(chosen.settings),
         dev_rmse=tuple(run.dev.errors.rmse for run in runs if run.dev.errors.count),
         test_rmse=tuple(run.test.errors.rmse for run in runs),
         num_test=first.errors.count,

@@ -24,7 +24,6 @@ def triples(ratings: RatingMatrix) -> tuple[Ids, Ids, Floats]:
 
 def by_user(user_R: Ids) -> Iterator[tuple[int, slice]]:
     """Each user of an ascending list, and where his pairs are."""
-    users, starts = np.unique(user_R, return_index=True)
-    stops = np.append(starts[1:], len(user_R))
-    for user, start, stop in zip(users.tolist(), starts.tolist(), stops.tolist(), strict=True):
-        yield user, slice(start, stop)
+    users, starts, counts = np.unique(user_R, return_index=True, return_counts=True)
+    for user, start, count in zip(users.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        yield user, slice(start, start + count)

@@ -46,7 +46,7 @@ class SVDpp(SVD):
     """SVD with a term for what the user has rated at all (Koren 2008)."""
 
     algorithm: ClassVar[str] = "SVDpp"
-    # the same result in a fraction of the time, for a copy of each user's list in memory
+    # the same result somewhat sooner, for a copy of every user's ratings in memory
     options: ClassVar[dict[str, bool]] = {"cache_ratings": True}
 
     n_factors: PositiveInt = 20

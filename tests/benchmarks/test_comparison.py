@@ -47,9 +47,9 @@ def split_ratings(seed: int = 0) -> SplitRatings:
     return SplitRatings(everything, part_R, None, None)
 
 
-def comparison(*, peers_see_dev: bool = False, fallback: float = 3.0) -> Comparison:
+def comparison(*, peers_see_dev: bool = False) -> Comparison:
     parts = Parts.of(split_ratings(), RatingScale(1, 5), peers_see_dev=peers_see_dev)
-    return Comparison(parts, (0,), Constant(fallback))
+    return Comparison(parts, (0,), Constant(3.0))
 
 
 def matrix(entries: dict[tuple[int, int], float]) -> RatingMatrix:
@@ -64,11 +64,25 @@ def cells(ratings: RatingMatrix) -> set[tuple[int, int]]:
     return set(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
+def constants(*values: float) -> tuple[Candidates, list[Constant]]:
+    """A system that may predict any of these, and where each that is built is kept."""
+    built: list[Constant] = []
+
+    def build(settings: Settings, seed: int) -> Constant:
+        del seed
+        built.append(Constant(settings["value"]))
+        return built[-1]
+
+    settings = tuple({"value": value} for value in values)
+    return Candidates("constant", "deeprec", build, settings), built
+
+
 @pytest.mark.parametrize("peers_see_dev", [False, True])
 def test_no_system_is_fitted_to_a_test_rating(*, peers_see_dev: bool) -> None:
     compared = comparison(peers_see_dev=peers_see_dev)
-    peer, parts = Constant(3.0), compared.parts
-    compared.run(peer)
+    candidates, built = constants(3.0)
+    compared.finish(compared.choose(candidates))
+    (peer,), parts = built, compared.parts
     train, dev, test = cells(parts.train), cells(parts.dev), cells(parts.test)
     expected = [train, train | dev] if peers_see_dev else [train]
     assert expected == [cells(fitted) for fitted in peer.fitted]
@@ -77,44 +91,37 @@ def test_no_system_is_fitted_to_a_test_rating(*, peers_see_dev: bool) -> None:
     assert [dev, test] == asked
 
 
-def test_the_test_part_is_asked_for_once_whatever_is_tried() -> None:
-    compared, made = comparison(), []
-
-    def build(settings: Settings, seed: int) -> Constant:
-        del seed
-        made.append(Constant(settings["value"]))
-        return made[-1]
-
-    settings = tuple({"value": value} for value in (1.0, 3.0, 5.0))
-    chosen = compared.choose(Candidates("constant", "deeprec", build, settings))
-    num_dev = compared.parts.dev.num_ratings
-    assert [num_dev] * 3 == [len(users) for peer in made for users, _ in peer.asked]
+def test_choosing_asks_for_dev_alone() -> None:
+    compared = comparison()
+    candidates, built = constants(1.0, 3.0, 5.0)
+    chosen = compared.choose(candidates)
     dev_R = compared.parts.dev.values_UM.data
-    best = min((1.0, 3.0, 5.0), key=lambda value: np.mean((value - dev_R) ** 2))
-    assert {"value": best} == chosen
+    best = min((1.0, 3.0, 5.0), key=lambda value: float(np.mean((value - dev_R) ** 2)))
+    assert {"value": best} == chosen.settings
+    assert [len(dev_R)] * 3 == [len(users) for peer in built for users, _ in peer.asked]
 
 
 def test_without_dev_ratings_the_first_settings_stand() -> None:
-    compared = comparison()
     ratings = split_ratings()
     all_train = SplitRatings(ratings.everything, np.zeros_like(ratings.part_R), None, None)
     parts = Parts.of(all_train, RatingScale(1, 5), peers_see_dev=False)
-    candidates = Candidates(
-        "constant", "deeprec", lambda settings, _: Constant(settings["v"]), ({"v": 1}, {"v": 2})
-    )
-    assert {"v": 1} == Comparison(parts, (0,), compared.fallback).choose(candidates)
+    candidates, built = constants(1.0, 2.0)
+    chosen = Comparison(parts, (0,), Constant(3.0)).choose(candidates)
+    assert ({"value": 1.0}, 1) == (chosen.settings, len(built))
 
 
 def test_predictions_are_clipped_to_the_scale() -> None:
     compared = comparison()
-    run = compared.run(Constant(17.0))
+    candidates, _ = constants(17.0)
+    found = compared.finish(compared.choose(candidates)).test.errors
     test_R = compared.parts.test.values_UM.data
-    assert np.sqrt(np.mean((5 - test_R) ** 2)) == pytest.approx(run.test.errors.rmse, rel=1e-6)
+    assert np.sqrt(np.mean((5 - test_R) ** 2)) == pytest.approx(found.rmse, rel=1e-6)
 
 
 def test_a_missing_prediction_is_refused() -> None:
+    candidates, _ = constants(NAN)
     with pytest.raises(MetricError, match="missing"):
-        comparison().run(Constant(NAN))
+        comparison().choose(candidates)
 
 
 def test_biases_answer_for_a_movie_without_training_ratings_alone() -> None:

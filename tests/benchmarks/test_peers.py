@@ -69,6 +69,12 @@ def test_a_new_user_or_movie_is_predicted_on_the_scale_or_not_at_all(name: str) 
 
 
 @pytest.mark.parametrize("name", PEERS)
+def test_nothing_asked_is_nothing_predicted(name: str) -> None:
+    nobody = np.array([], dtype=np.int64)
+    assert (0,) == build(name).fit(train_ratings())(nobody, nobody).shape
+
+
+@pytest.mark.parametrize("name", PEERS)
 def test_a_setting_that_a_peer_does_not_have_is_named(name: str) -> None:
     build(name)
     with pytest.raises(ConfigError, match="learning_rat"):
