@@ -1,14 +1,19 @@
 """The autoencoder and the rating predictor around it; knows nothing of training, files or formats.
 
-Shape legend: B users in a batch, M movies, H one layer's outputs, I its inputs, C the code.
+A row is one user's vector over the movies, or one movie's over the users: nothing here asks which.
+
+Shape legend: B rows of a batch, N columns, H one layer's outputs, I its inputs, C the code,
+K coordinates of a kernel, R rated cells of the batch, W wanted cells of its output.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from deeprec.sparse_layers import Pattern, dense_at_cells, sparse_times_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu": functional.selu,
@@ -23,28 +28,53 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 _SMALLEST_COUNT = 1e-6  # keeps 0 ratings / (0 + no damping) at 0
+_KERNEL_SPREAD = 1e-3  # of initial coordinates: kernels start at nearly 1
+
+
+class SparsityKernel(nn.Module):
+    """What SparseFC multiplies a layer's weights with (Muller et al. 2018, section 3).
+
+    Inputs and outputs of the layer have places in a space of K coordinates; a weight counts
+    max(0, 1 - squared distance) of its two ends.
+    """
+
+    def __init__(
+        self, num_outputs: int, num_inputs: int, size: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.outputs_HK = nn.Parameter(_KERNEL_SPREAD * _normal(num_outputs, size, generator))
+        self.inputs_IK = nn.Parameter(_KERNEL_SPREAD * _normal(num_inputs, size, generator))
+
+    def forward(self) -> Tensor:
+        """H x I: 1 where the ends meet, 0 from a distance of 1 on."""
+        outputs_HK, inputs_IK = self.outputs_HK, self.inputs_IK
+        lengths_HI = outputs_HK.square().sum(1)[:, None] + inputs_IK.square().sum(1)
+        return (1 - lengths_HI + 2 * outputs_HK @ inputs_IK.T).clamp(min=0)
 
 
 class Autoencoder(nn.Module):
-    """f(x) = decode(encode(x)); the decoder's layers are the encoder's in reverse.
+    """f(x) = decode(encode(x)); unless told otherwise the decoder is the encoder in reverse.
 
     Every layer is activation(W x + b), the last one too, as in the poster and in Kuchaiev and
     Ginsburg (2017). Weights start Xavier-uniform, biases at zero.
 
     Args:
-        num_movies: M, inputs and outputs.
+        num_columns: N, inputs and outputs.
         hidden_layers: encoder widths; the last is the code's.
         activation: a name in `ACTIVATIONS`.
         output_activation: the same, of the last decoder layer.
         tied: decoder weights are the encoder's, transposed; decoder biases stay their own.
         encoder_dropout: probability after each encoder layer (the poster's).
         code_dropout: probability after the last encoder layer only (DeepRecommender's).
+        decoder_layers: hidden widths of the decoder, where it does not mirror the encoder.
+        has_rated: the first layer also sees which columns are rated.
+        kernel_size: K of every layer's `SparsityKernel`; 0 for layers without one.
         seed: of the initial weights.
     """
 
     def __init__(
         self,
-        num_movies: int,
+        num_columns: int,
         hidden_layers: Sequence[int],
         *,
         activation: str = "selu",
@@ -52,71 +82,154 @@ class Autoencoder(nn.Module):
         tied: bool = False,
         encoder_dropout: float = 0.0,
         code_dropout: float = 0.0,
+        decoder_layers: Sequence[int] | None = None,
+        has_rated: bool = False,
+        kernel_size: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        widths = [num_movies, *hidden_layers]
-        down = list(pairwise(widths))
-        up = list(pairwise(reversed(widths)))
+        mirrored = tuple(reversed(hidden_layers))[1:]
+        inner = mirrored if decoder_layers is None else tuple(decoder_layers)
+        down = list(pairwise([num_columns, *hidden_layers]))
+        up = list(pairwise([hidden_layers[-1], *inner, num_columns]))
         self.encoder_weights_HI = _weights(down, generator)
         self.encoder_biases_H = _biases(down)
         self.decoder_weights_HI = nn.ParameterList() if tied else _weights(up, generator)
         self.decoder_biases_H = _biases(up)
+        self.rated_weights_HI = _weights(down[:1] if has_rated else [], generator)
+        layers = [*down, *up] if kernel_size else []
+        self.kernels = nn.ModuleList(
+            SparsityKernel(outputs, inputs, kernel_size, generator) for inputs, outputs in layers
+        )
         self.activation = ACTIVATIONS[activation]
         self.output_activation = ACTIVATIONS[output_activation]
         self.tied = tied
         self.encoder_dropout = encoder_dropout
         self.code_dropout = code_dropout
 
-    def forward(self, x_BM: Tensor) -> Tensor:
-        """B x M: what the network makes of its input."""
-        return self.decode(self.encode(x_BM))
+    @property
+    def has_rated(self) -> bool:
+        """Whether the first layer also sees which columns are rated."""
+        return bool(self.rated_weights_HI)
 
-    def encode(self, x_BM: Tensor) -> Tensor:
+    def forward(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
+        """B x N: what the network makes of its input."""
+        return self.decode(self.encode(x_BN, rated_BN))
+
+    def encode(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
         """B x C: the code."""
-        h_BH = x_BM
-        for weight_HI, bias_H in zip(self.encoder_weights_HI, self.encoder_biases_H, strict=True):
-            h_BH = self.activation(functional.linear(h_BH, weight_HI, bias_H))
-            h_BH = functional.dropout(h_BH, self.encoder_dropout, self.training)
-        return functional.dropout(h_BH, self.code_dropout, self.training)
+        first_BH = functional.linear(x_BN, self._encoder_weight_HI(0), self.encoder_biases_H[0])
+        if self.has_rated:
+            assert rated_BN is not None, "this network needs to know which columns are rated"
+            first_BH = first_BH + functional.linear(rated_BN, self.rated_weights_HI[0])
+        return self._after_first(first_BH)
+
+    def encode_sparse(self, pattern: Pattern, x_R: Tensor, rated_R: Tensor) -> Tensor:
+        """B x C: the same of rows that hold `x_R` and `rated_R` where they are rated."""
+        first_BH = sparse_times_dense(pattern, x_R, self._encoder_weight_HI(0))
+        if self.has_rated:
+            first_BH = first_BH + sparse_times_dense(pattern, rated_R, self.rated_weights_HI[0])
+        return self._after_first(first_BH + self.encoder_biases_H[0])
 
     def decode(self, code_BC: Tensor) -> Tensor:
-        """B x M: the output that belongs to a code."""
-        weights_HI = (
-            [weight_HI.T for weight_HI in reversed(self.encoder_weights_HI)]
-            if self.tied
-            else self.decoder_weights_HI
+        """B x N: the output that belongs to a code."""
+        weight_NH = self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
+        output_BN = functional.linear(
+            self.before_last(code_BC), weight_NH, self.decoder_biases_H[-1]
         )
-        *inner, last = zip(weights_HI, self.decoder_biases_H, strict=True)
+        return self.output_activation(output_BN)
+
+    def decode_cells(self, code_BC: Tensor, wanted: Pattern) -> Tensor:
+        """W: the wanted cells of what `decode` gives."""
+        weight_NH = self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
+        output_W = dense_at_cells(wanted, self.before_last(code_BC), weight_NH)
+        return self.output_activation(output_W + self.decoder_biases_H[-1][wanted.column_R])
+
+    def before_last(self, code_BC: Tensor) -> Tensor:
+        """B x H: the inputs of the decoder's last layer."""
         h_BH = code_BC
-        for weight_HI, bias_H in inner:
-            h_BH = self.activation(functional.linear(h_BH, weight_HI, bias_H))
-        return self.output_activation(functional.linear(h_BH, *last))
+        for layer, bias_H in enumerate(self.decoder_biases_H[:-1]):
+            h_BH = functional.linear(h_BH, self._decoder_weight_HI(layer), bias_H)
+            h_BH = self.activation(h_BH)
+        return h_BH
+
+    def last_weight(self) -> Tensor:
+        """N x H: the decoder's last layer, as it counts."""
+        return self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
+
+    def matrices(self) -> Iterator[Tensor]:
+        """Every weight matrix that is learned; neither biases nor kernels."""
+        yield from self.encoder_weights_HI
+        yield from self.decoder_weights_HI
+        yield from self.rated_weights_HI
+
+    def _after_first(self, first_BH: Tensor) -> Tensor:
+        """B x C: the code that belongs to the first layer's sums."""
+        h_BH = self._dropped(self.activation(first_BH))
+        for layer, bias_H in enumerate(self.encoder_biases_H[1:], start=1):
+            h_BH = functional.linear(h_BH, self._encoder_weight_HI(layer), bias_H)
+            h_BH = self._dropped(self.activation(h_BH))
+        return functional.dropout(h_BH, self.code_dropout, self.training)
+
+    def _dropped(self, h_BH: Tensor) -> Tensor:
+        return functional.dropout(h_BH, self.encoder_dropout, self.training)
+
+    def _encoder_weight_HI(self, layer: int) -> Tensor:
+        weight_HI: Tensor = self.encoder_weights_HI[layer]
+        if self.kernels:
+            weight_HI = weight_HI * self.kernels[layer]()
+        return weight_HI
+
+    def _decoder_weight_HI(self, layer: int) -> Tensor:
+        weight_HI: Tensor
+        if self.tied:
+            weight_HI = self.encoder_weights_HI[-1 - layer].T
+        else:
+            weight_HI = self.decoder_weights_HI[layer]
+        if self.kernels:
+            weight_HI = weight_HI * self.kernels[len(self.encoder_biases_H) + layer]()
+        return weight_HI
 
 
 class DampedBiases(nn.Module):
-    """global mean + user bias + movie bias, with each user's bias taken from the input itself.
+    """global mean + row bias + column bias, with each row's bias taken from the input itself.
 
     Holds what `deeprec.baselines.Biases` holds, as buffers, so it is exported with the network.
     """
 
     global_mean: Tensor
-    movie_bias_M: Tensor
-    user_damping: Tensor
+    column_bias_N: Tensor
+    row_damping: Tensor
 
-    def __init__(self, global_mean: float, movie_bias_M: Tensor, user_damping: float) -> None:
+    def __init__(self, global_mean: float, column_bias_N: Tensor, row_damping: float) -> None:
         super().__init__()
         self.register_buffer("global_mean", torch.tensor(global_mean))
-        self.register_buffer("movie_bias_M", movie_bias_M.clone())
-        self.register_buffer("user_damping", torch.tensor(user_damping))
+        self.register_buffer("column_bias_N", column_bias_N.clone())
+        self.register_buffer("row_damping", torch.tensor(row_damping))
 
-    def forward(self, ratings_BM: Tensor, rated_BM: Tensor) -> Tensor:
-        """B x M: the bias prediction of every movie."""
-        movie_M = self.global_mean + self.movie_bias_M
-        left_B1 = ((ratings_BM - movie_M) * rated_BM).sum(dim=1, keepdim=True)
-        weight_B1 = rated_BM.sum(dim=1, keepdim=True) + self.user_damping
-        return movie_M + left_B1 / weight_B1.clamp(min=_SMALLEST_COUNT)
+    def forward(self, ratings_BN: Tensor, rated_BN: Tensor) -> Tensor:
+        """B x N: the bias prediction of every column."""
+        column_N = self.global_mean + self.column_bias_N
+        left_B1 = ((ratings_BN - column_N) * rated_BN).sum(dim=1, keepdim=True)
+        return column_N + self._row_bias(left_B1, rated_BN.sum(dim=1, keepdim=True))
+
+    def row_bias_sparse(self, pattern: Pattern, ratings_R: Tensor, rated_R: Tensor) -> Tensor:
+        """B x 1: each row's bias from its ratings, counting those where `rated_R` is 1."""
+        left_R = (ratings_R - self.global_mean - self.column_bias_N[pattern.column_R]) * rated_R
+        ones_N1 = left_R.new_ones(pattern.shape[1], 1)
+        return self._row_bias(
+            pattern.matrix(left_R) @ ones_N1, pattern.matrix(rated_R.to(left_R)) @ ones_N1
+        )
+
+    def at_cells(self, row_bias_B1: Tensor, wanted: Pattern) -> Tensor:
+        """W: the bias prediction of the wanted cells."""
+        column_W = self.global_mean + self.column_bias_N[wanted.column_R]
+        return column_W + row_bias_B1[wanted.row_R, 0]
+
+    def _row_bias(self, left_B1: Tensor, count_B1: Tensor) -> Tensor:
+        """B x 1: the damped mean of what mean and columns leave."""
+        return left_B1 / (count_B1 + self.row_damping).clamp(min=_SMALLEST_COUNT)
 
 
 class RatingPredictor(nn.Module):
@@ -131,21 +244,52 @@ class RatingPredictor(nn.Module):
         self.autoencoder = autoencoder
         self.biases = biases
 
-    def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None = None) -> Tensor:
-        """B x M: predicted ratings, not clipped to the scale.
+    @property
+    def needs_rated(self) -> bool:
+        """Whether the ratings alone do not tell it enough."""
+        return self.biases is not None or self.autoencoder.has_rated
+
+    def forward(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
+        """B x N: predicted ratings, not clipped to the scale.
 
         Args:
-            ratings_BM: the ratings; 0 where unrated.
-            rated_BM: 1 where rated, 0 elsewhere; only biases need it.
+            ratings_BN: the ratings; 0 where unrated.
+            rated_BN: 1 where rated, 0 elsewhere; see `needs_rated`.
         """
-        predicted_BM: Tensor
+        predicted_BN: Tensor
         if self.biases is None:
-            predicted_BM = self.autoencoder(ratings_BM)
-            return predicted_BM
-        assert rated_BM is not None, "biases need to know which movies are rated"
-        baseline_BM = self.biases(ratings_BM, rated_BM)
-        predicted_BM = baseline_BM + self.autoencoder((ratings_BM - baseline_BM) * rated_BM)
-        return predicted_BM
+            predicted_BN = self.autoencoder(ratings_BN, rated_BN)
+            return predicted_BN
+        assert rated_BN is not None, "biases need to know which columns are rated"
+        baseline_BN = self.biases(ratings_BN, rated_BN)
+        left_BN = (ratings_BN - baseline_BN) * rated_BN
+        predicted_BN = baseline_BN + self.autoencoder(left_BN, rated_BN)
+        return predicted_BN
+
+    def at_cells(
+        self,
+        pattern: Pattern,
+        ratings_R: Tensor,
+        wanted: Pattern,
+        visible_R: Tensor | None = None,
+    ) -> Tensor:
+        """W: what `forward` gives at the wanted cells, in the time that the rated ones take.
+
+        Args:
+            pattern: which cells are rated.
+            ratings_R: the ratings there.
+            wanted: which cells to predict.
+            visible_R: 1 where the network may see the rating, 0 where it is taken for unrated.
+        """
+        rated_R = torch.ones_like(ratings_R) if visible_R is None else visible_R
+        if self.biases is None:
+            code_BC = self.autoencoder.encode_sparse(pattern, ratings_R * rated_R, rated_R)
+            return self.autoencoder.decode_cells(code_BC, wanted)
+        row_bias_B1 = self.biases.row_bias_sparse(pattern, ratings_R, rated_R)
+        left_R = (ratings_R - self.biases.at_cells(row_bias_B1, pattern)) * rated_R
+        code_BC = self.autoencoder.encode_sparse(pattern, left_R, rated_R)
+        baseline_W = self.biases.at_cells(row_bias_B1, wanted)
+        return baseline_W + self.autoencoder.decode_cells(code_BC, wanted)
 
 
 def _weights(shapes: list[tuple[int, int]], generator: torch.Generator) -> nn.ParameterList:
@@ -159,3 +303,7 @@ def _weights(shapes: list[tuple[int, int]], generator: torch.Generator) -> nn.Pa
 def _biases(shapes: list[tuple[int, int]]) -> nn.ParameterList:
     """One zero vector a layer."""
     return nn.ParameterList(torch.zeros(num_outputs) for _, num_outputs in shapes)
+
+
+def _normal(num_rows: int, num_columns: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(num_rows, num_columns, generator=generator)

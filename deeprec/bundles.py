@@ -1,8 +1,12 @@
 """A trained model as a folder that someone can copy to another machine and score from.
 
 model.onnx       the graph: vectors in, predicted ratings out
+movies.onnx      where a model works on movies' vectors: the graph that makes codes of them
+users.parquet    beside it: what was learned of each user, user_id and code
 movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
 manifest.json    what it was made from and how good it is, and the digest of each file
+
+A blend has one folder a member, each with graphs of its own.
 """
 
 import hashlib
@@ -16,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +28,12 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deeprec.baselines import Biases
-from deeprec.config import Config, Device
+from deeprec.config import BlendConfig, Config, Device, MemberModelConfig
 from deeprec.errors import BundleError
-from deeprec.inference import Graph, open_graph
+from deeprec.models import BlendModel, Model, files_of, open_model
 from deeprec.ratings import Floats, Ids, RatingScale
 
-FORMAT_VERSION = 1
-GRAPH = "model.onnx"
+FORMAT_VERSION = 2
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
 _BUILDING = ".building"
@@ -44,6 +47,19 @@ _PACKAGES = (
     "scipy",
     "duckdb",
 )
+
+
+class Member(BaseModel):
+    """One model of a bundle, and its part in the bundle's predictions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    weight: float
+    num_epochs: int
+    best_epoch: int
+    fold_in_ridge: float
+    dev_rmse: float | None = None
 
 
 class Manifest(BaseModel):
@@ -67,8 +83,9 @@ class Manifest(BaseModel):
     user_damping: float
     seed: int
     device: str
-    num_epochs: int
-    best_epoch: int
+    members: tuple[Member, ...]
+    intercept: float
+    trained_on: tuple[Literal["train", "dev"], ...]
     opset: int
     largest_difference: float
     tolerance: float
@@ -104,12 +121,7 @@ class Bundle:
     @property
     def config(self) -> Config:
         """What it was trained with; BundleError when this deeprec does not understand it."""
-        try:
-            return Config.model_validate(self.manifest.config)
-        except ValidationError as error:
-            raise BundleError(
-                f"{self.path}: its configuration is not one of this deeprec's: {error}"
-            ) from error
+        return _config_of(self.path, self.manifest)
 
     @property
     def biases(self) -> Biases:
@@ -117,15 +129,38 @@ class Bundle:
         manifest = self.manifest
         return Biases(manifest.global_mean, self.vocabulary.bias_M, manifest.user_damping)
 
-    def graph(self, device: Device = "auto", num_threads: int = 0) -> Graph:
-        """The model, ready to run; BundleError when it is of another width than the vocabulary."""
-        graph = open_graph(self.path / GRAPH, device, num_threads)
-        if graph.num_movies != len(self.vocabulary.movie_ids_M):
-            raise BundleError(
-                f"{self.path}: the graph takes {graph.num_movies} movies, the vocabulary has "
-                f"{len(self.vocabulary.movie_ids_M)}; the bundle was put together wrongly"
+    def model(self, device: Device = "auto", num_threads: int = 0) -> Model:
+        """The model, ready to run; BundleError when a file does not fit the others."""
+        config = self.config.model
+        members = {member.name: member for member in self.manifest.members}
+        if not isinstance(config, BlendConfig):
+            (member,) = members.values()
+            return self._open(self.path, config, member, device, num_threads)
+        models = {
+            told.name: self._open(
+                self.path / told.name, told.model, members[told.name], device, num_threads
             )
-        return graph
+            for told in config.members
+        }
+        weights = {name: member.weight for name, member in members.items()}
+        return BlendModel(models, weights, self.manifest.intercept)
+
+    def _open(
+        self,
+        folder: Path,
+        config: MemberModelConfig,
+        member: Member,
+        device: Device,
+        num_threads: int,
+    ) -> Model:
+        return open_model(
+            folder,
+            config,
+            self.biases,
+            fold_in_ridge=member.fold_in_ridge,
+            device=device,
+            num_threads=num_threads,
+        )
 
 
 @contextmanager
@@ -162,7 +197,8 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put the manifest into a bundle that is being filled, last: it holds the files' digests."""
-    digests = {name: _file_digest(folder / name) for name in (GRAPH, _MOVIES)}
+    names = _sealed_files(Config.model_validate(manifest.config))
+    digests = {name: _file_digest(folder / name) for name in names}
     sealed = manifest.model_copy(update={"digests": digests})
     (folder / _MANIFEST).write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
@@ -174,6 +210,9 @@ def open_bundle(path: Path) -> Bundle:
         BundleError: it is incomplete, of another format, or a file is not what was sealed.
     """
     manifest = _read_manifest(path / _MANIFEST)
+    expected = _sealed_files(_config_of(path, manifest))
+    if set(manifest.digests) != set(expected):
+        raise BundleError(f"{path}: seals {sorted(manifest.digests)}, not {sorted(expected)}")
     for name, digest in manifest.digests.items():
         if not (path / name).is_file():
             raise BundleError(f"{path}: {name} is missing; copy the bundle again")
@@ -212,9 +251,24 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path.parent}: not a bundle: it has no {path.name}") from error
     except (OSError, ValueError, AttributeError, ValidationError) as error:
         raise BundleError(f"{path}: not a bundle's manifest: {error}") from error
-    if set(manifest.digests) != {GRAPH, _MOVIES}:
-        raise BundleError(f"{path}: seals {sorted(manifest.digests)}, not {[GRAPH, _MOVIES]}")
     return manifest
+
+
+def _config_of(path: Path, manifest: Manifest) -> Config:
+    try:
+        return Config.model_validate(manifest.config)
+    except ValidationError as error:
+        raise BundleError(
+            f"{path}: its configuration is not one of this deeprec's: {error}"
+        ) from error
+
+
+def _sealed_files(config: Config) -> list[str]:
+    """Every file of a bundle but the manifest, relative to its folder."""
+    if not isinstance(config.model, BlendConfig):
+        return [*files_of(config.model), _MOVIES]
+    inside = [f"{m.name}/{file}" for m in config.model.members for file in files_of(m.model)]
+    return [*inside, _MOVIES]
 
 
 def _read_vocabulary(path: Path) -> Vocabulary:
@@ -237,7 +291,10 @@ def _file_digest(path: Path) -> str:
 
 def _sync(folder: Path) -> None:
     """Have the folder's files on disk before its name says that they are there."""
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _sync_folder(path)
+            continue
         with path.open("rb") as file:
             os.fsync(file.fileno())
     _sync_folder(folder)

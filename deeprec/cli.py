@@ -38,6 +38,10 @@ HomeOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
 ]
+ProtocolOption = Annotated[
+    Path | None,
+    typer.Option("--protocol", help="TOML file of a protocol; replaces the configuration's split."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override, as train.num_epochs=3; repeatable."),
@@ -67,10 +71,11 @@ def materialize(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build one vector a user, and divide the ratings into train, dev and test."""
-    _run([_stage("vectors.materialize")], home, config, override, as_json=as_json)
+    _run([_stage("vectors.materialize")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -78,10 +83,11 @@ def train(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model and export it as a bundle."""
-    _run([_stage("training.train")], home, config, override, as_json=as_json)
+    _run([_stage("training.train")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -89,10 +95,11 @@ def evaluate(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the newest bundle on held-out ratings (evaluate.part = test or dev)."""
-    _run([_stage("evaluation.evaluate")], home, config, override, as_json=as_json)
+    _run([_stage("evaluation.evaluate")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -112,6 +119,8 @@ def pipeline(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    *,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Do it all: ingest, materialize, train, evaluate, score."""
@@ -122,7 +131,7 @@ def pipeline(
         "scoring.score",
     )
     stages = [_ingest(sources), *(_stage(name) for name in names)]
-    _run(stages, home, config, override, as_json=as_json)
+    _run(stages, home, config, override, protocol, as_json=as_json)
 
 
 def main() -> None:
@@ -184,11 +193,12 @@ def _run(
     home: Path | None,
     config: Path | None,
     override: Sequence[str] | None,
+    protocol: Path | None = None,
     *,
     as_json: bool,
 ) -> None:
     """Run stages one after the other and print the report of each as it ends."""
-    settings = load_config(config, override or ())
+    settings = load_config(config, override or (), protocol)
     for stage in stages:
         try:
             with progress_bars(_diagnostics) as progress:

@@ -2,9 +2,9 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -19,6 +19,14 @@ Device = Literal["auto", "cpu", "cuda"]
 Format = Literal[
     "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
 ]
+
+
+_DEFAULT_KINDS = {"split": "random", "model": "autoencoder"}
+_KINDS = {
+    "split": ("random", "time", "last_k", "file", "listed"),
+    "model": ("autoencoder", "kernel_ridge", "blend"),
+}
+_OF_A_PROTOCOL = ("split", "protocol")
 
 
 class _Section(BaseModel):
@@ -66,11 +74,18 @@ class IngestConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
-    """The autoencoder. The defaults are the poster's."""
+class AutoencoderConfig(_Section):
+    """An autoencoder. The defaults are the poster's."""
 
+    kind: Literal["autoencoder"] = "autoencoder"
+    orientation: Literal["users", "movies"] = Field(
+        "users", description="a vector a user (U-AutoRec), or a vector a movie (I-AutoRec)"
+    )
     hidden_layers: tuple[PositiveInt, ...] = Field(
-        (128, 256, 256), min_length=1, description="encoder widths; the decoder mirrors them"
+        (128, 256, 256), min_length=1, description="encoder widths; the last is the code's"
+    )
+    decoder_layers: tuple[PositiveInt, ...] | None = Field(
+        None, description="hidden widths of the decoder; default: the encoder's, mirrored"
     )
     activation: Activation = "selu"
     output_activation: Activation = Field("selu", description="of the last decoder layer")
@@ -80,6 +95,43 @@ class ModelConfig(_Section):
     center: Literal["none", "biases"] = Field(
         "none", description="biases: the network sees and predicts what damped biases leave"
     )
+    has_rated: bool = Field(False, description="a second input a column: 1 where it is rated")
+    kernel_size: int = Field(
+        0, ge=0, description="coordinates a unit of SparseFC's kernel; 0: plain dense layers"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.tied and (self.kernel_size or self.decoder_layers is not None):
+            raise ValueError("tied weights need a mirrored decoder and no kernel")
+        if self.orientation == "movies" and self.output_activation != "identity":
+            raise ValueError(
+                'orientation = "movies" needs output_activation = "identity": its predictions '
+                "are products of a user's weights and a movie's code"
+            )
+        return self
+
+
+class KernelRidgeConfig(_Section):
+    """Ridge regression of what biases leave, in closed form, on a kernel of movies or of users.
+
+    Features of a movie (a user) are its residuals and, times `rated_weight`, which users rated
+    it, all divided by its number of ratings to the power of `count_power`.
+    """
+
+    kind: Literal["kernel_ridge"] = "kernel_ridge"
+    orientation: Literal["users", "movies"] = Field(
+        "movies", description="movies: one regression a user over the movies he has rated"
+    )
+    rated_weight: float = Field(1.0, ge=0, description="of the has-rated features")
+    count_power: float = Field(0.5, ge=0, le=1)
+    ridge: float = Field(1.5, gt=0, description="added to the kernel's diagonal")
+    solver_steps: int = Field(
+        40, ge=1, le=200, description="conjugate-gradient steps in the graph; movies only"
+    )
+
+
+MemberModelConfig = Annotated[AutoencoderConfig | KernelRidgeConfig, Field(discriminator="kind")]
 
 
 class BiasConfig(_Section):
@@ -90,14 +142,34 @@ class BiasConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """How the autoencoder is fitted. The defaults are the poster's."""
+    """How a network is fitted. The defaults are the poster's."""
 
     num_epochs: int = Field(50, ge=1)
-    batch_size: int = Field(32, ge=1, description="users a step")
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    batch_size: int = Field(
+        32, ge=1, description="vectors a step; lbfgs and rprop always take all of them"
+    )
+    passes_per_epoch: int = Field(
+        1, ge=1, description="passes over the data, or lbfgs iterations, between looks at dev"
+    )
+    optimizer: Literal["sgd", "adam", "adamw", "rprop", "lbfgs"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(
+        0.0, ge=0, description="the optimiser's, on matrices; with adamw apart from the gradient"
+    )
+    loss: Literal["mean", "sum"] = Field(
+        "mean", description="of squared errors: a batch's mean (the poster), or their sum (AutoRec)"
+    )
+    l2: float = Field(0.0, ge=0, description="times the matrices' squares, added to a sum loss")
+    kernel_l2: float = Field(0.0, ge=0, description="the same on SparseFC's kernels")
+    hide_fraction: float = Field(
+        0.0, ge=0, lt=1, description="of a vector's ratings kept from the network in each step"
+    )
+    hidden_weight: float = Field(1.0, ge=0, description="of hidden ratings in the loss")
+    visible_weight: float = Field(1.0, ge=0, description="of visible ratings in the loss")
+    average_decay: float = Field(
+        0.0, ge=0, lt=1, description="of the moving average of weights that is kept; 0: none"
+    )
     lr_milestones: tuple[int, ...] = Field((), description="epochs after which the rate falls")
     lr_decay: float = Field(0.5, gt=0, le=1, description="factor at each milestone")
     refeed_steps: int = Field(0, ge=0, description="dense re-feeding passes after each step")
@@ -105,8 +177,69 @@ class TrainConfig(_Section):
         "output", description="output: f(x), as published; labels: the ratings themselves"
     )
     patience: int = Field(5, ge=1, description="epochs without a better dev RMSE before stopping")
+    watch_test: bool = Field(
+        False, description="also record test RMSE by epoch; it decides nothing"
+    )
+    checkpoint_every_s: float = Field(30.0, ge=0, description="seconds between checkpoints")
     seed: int = Field(0, ge=0)
     device: Device = "auto"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.l2 or self.kernel_l2) and self.loss == "mean":
+            raise ValueError('l2 and kernel_l2 belong to loss = "sum"; a mean has weight_decay')
+        if self.refeed_steps and (self.takes_everything or self.hide_fraction):
+            raise ValueError("refeed_steps go with sgd, adam or adamw and hide_fraction = 0 only")
+        if not self.hidden_weight + self.visible_weight:
+            raise ValueError("hidden_weight and visible_weight leave nothing to learn from")
+        if not self.visible_weight and not self.hide_fraction:
+            raise ValueError("visible_weight = 0 needs a hide_fraction to learn from")
+        return self
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether each step sees every vector."""
+        return self.optimizer in ("lbfgs", "rprop")
+
+
+class MemberConfig(_Section):
+    """One model of a blend."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    model: MemberModelConfig = AutoencoderConfig()
+    train: TrainConfig = TrainConfig()
+
+
+class BlendConfig(_Section):
+    """A weighted sum of models whose weights are fitted on dev ratings."""
+
+    kind: Literal["blend"] = "blend"
+    members: tuple[MemberConfig, ...] = Field(min_length=2)
+    ridge: float = Field(
+        0.01, ge=0, description="pull of the weights to equal shares, in dev ratings' share"
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [member.name for member in self.members]
+        if len(set(names)) < len(names):
+            raise ValueError(f"members need names of their own, got {names}")
+        return self
+
+
+ModelConfig = Annotated[
+    AutoencoderConfig | KernelRidgeConfig | BlendConfig, Field(discriminator="kind")
+]
+
+
+class PublishedConfig(_Section):
+    """A figure that somebody has published for a system."""
+
+    rmse: float = Field(gt=0)
+    part: Literal["dev", "test"] = "test"
+    data: str
+    protocol: str
+    source: str
 
 
 class ExportConfig(_Section):
@@ -145,6 +278,26 @@ class EvaluateConfig(_Section):
     device: Device = "auto"
 
 
+class PublishedCounts(_Section):
+    """How much of a data set a publication says is on one side of its split."""
+
+    ratings: int | None = Field(None, ge=0)
+    users: int | None = Field(None, ge=0, description="with a rating on this side")
+    movies: int | None = Field(None, ge=0, description="with a rating on this side")
+
+
+class ProtocolConfig(_Section):
+    """The published protocol that the split follows, and the counts that tell whether it does."""
+
+    name: str = Field(min_length=1)
+    source: str | None = Field(None, description="who published it")
+    dev_from: Literal["train", "held_out"] = Field(
+        "held_out", description="the side of the publication's counts that dev is a share of"
+    )
+    train: PublishedCounts = PublishedCounts()
+    held_out: PublishedCounts = PublishedCounts()
+
+
 class WarehouseConfig(_Section):
     """How DuckDB may use the machine."""
 
@@ -163,13 +316,23 @@ class Config(_Section):
     name: str = Field("poster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     ingest: IngestConfig = IngestConfig()
     split: Split = RandomSplit()
-    model: ModelConfig = ModelConfig()
+    protocol: ProtocolConfig | None = None
+    model: ModelConfig = AutoencoderConfig()
     biases: BiasConfig = BiasConfig()
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
     score: ScoreConfig = ScoreConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     warehouse: WarehouseConfig = WarehouseConfig()
+    refit: bool = Field(
+        False, description="fit once more on train and dev, for the epochs that dev has chosen"
+    )
+    published: tuple[PublishedConfig, ...] = ()
+
+    @property
+    def needs_dev(self) -> bool:
+        """Whether nothing can be trained without dev ratings."""
+        return self.refit or isinstance(self.model, BlendConfig)
 
 
 def with_bundle(config: Config, bundle: Path) -> Config:
@@ -179,25 +342,46 @@ def with_bundle(config: Config, bundle: Path) -> Config:
     return config.model_copy(update={"evaluate": evaluate, "score": score})
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: Path | None = None, overrides: Sequence[str] = (), protocol: Path | None = None
+) -> Config:
     """The configuration in a TOML file (defaults without one) with dotted overrides applied.
 
     Args:
         path: a TOML file whose tables are the sections of `Config`.
         overrides: `section.key=value`; the value is read as TOML, else taken as text.
+        protocol: a TOML file of a protocol, whose sections replace those of `path`.
 
     Raises:
         ConfigError: an unreadable file, an unknown key, or a value out of range, named.
     """
     values = _read_toml(path) if path else {}
+    if protocol:
+        values = _without(values, _OF_A_PROTOCOL) | _read_protocol(protocol)
     for override in overrides:
         _apply(values, override)
-    if isinstance(values.get("split"), dict):
-        values["split"].setdefault("kind", "random")  # a part of the default, like any other key
+    for section, kind in _DEFAULT_KINDS.items():  # a part of the default, like any other key
+        if isinstance(values.get(section), dict):
+            values[section].setdefault("kind", kind)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, str(path) if path else "configuration")) from error
+        files = " with ".join(str(file) for file in (path, protocol) if file)
+        raise ConfigError(_explain(error, files or "configuration")) from error
+
+
+def _read_protocol(path: Path) -> dict[str, Any]:
+    """The sections of a protocol, after a check that it decides no more than a protocol does."""
+    values = _read_toml(path)
+    others = _without(values, _OF_A_PROTOCOL)
+    if others or "split" not in values:
+        found = ", ".join(values) or "nothing"
+        raise ConfigError(f"{path}: expected the sections split and protocol alone, found {found}")
+    return values
+
+
+def _without(values: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -232,7 +416,7 @@ def _explain(error: ValidationError, where: str) -> str:
     known = list(_keys(Config))
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = _path(problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -240,6 +424,16 @@ def _explain(error: ValidationError, where: str) -> str:
         else:
             lines.append(f"{where}: {key}: {problem['msg']} (got {problem['input']!r})")
     return "\n".join(lines)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """A key as people write it: without the kind that pydantic puts behind a union's name."""
+    parts = [
+        str(part)
+        for place, part in enumerate(location)
+        if not place or part not in _KINDS.get(str(location[place - 1]), ())
+    ]
+    return ".".join(parts)
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

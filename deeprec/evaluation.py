@@ -24,7 +24,7 @@ from deeprec.splits import Part
 from deeprec.vectors import SplitRatings, current_digest, read_split
 from deeprec.warehouse import open_warehouse
 
-MODEL = "autoencoder"
+MODEL = "model"
 BIAS = "bias"
 GLOBAL_MEAN = "global mean"
 
@@ -92,12 +92,18 @@ def evaluate_bundle(
 ) -> EvaluateReport:
     """The errors of the model, the damped biases and the global mean on the same ratings."""
     part = Part(config.part)
-    train, held_out = ratings.part(Part.TRAIN), ratings.part(part)
+    if part in bundle.manifest.trained_on:
+        raise BundleError(
+            f"{bundle.path}: was fitted to {part} ratings too (refit = true), so its error on them "
+            "says nothing; its figures from before that are in its manifest"
+        )
+    known = ratings.part(*(Part(name) for name in bundle.manifest.trained_on))
+    held_out = ratings.part(part)
     if not held_out.num_ratings:
         raise NothingHeldOutError(bundle.manifest.bundle_id, part)
+    predictor = Predictor.over(bundle, bundle.model(config.device), known)
     has_ratings_U = np.diff(held_out.values_UM.indptr) > 0
-    train, held_out = train.select_users(has_ratings_U), held_out.select_users(has_ratings_U)
-    predictor = Predictor(bundle, bundle.graph(config.device), train.movie_ids_M)
+    train, held_out = known.select_users(has_ratings_U), held_out.select_users(has_ratings_U)
     model_R = np.empty(held_out.num_ratings, dtype=np.float32)
     for entries, rows, unclipped_BN in _batches(predictor, train, held_out, config.batch_size):
         model_R[entries] = unclipped_BN[rows, held_out.values_UM.indices[entries]]

@@ -1,14 +1,16 @@
-"""From a trained predictor to an ONNX file that is known to agree with it.
+"""From a fitted module to an ONNX file, and the proof that onnxruntime agrees with torch.
 
-Shape legend: B users in a batch, U training users, P probe users, M movies.
+Shape legend: B rows in a batch, U training users, P probe users, M movies, N columns.
 """
 
 import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -17,12 +19,11 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 from torch import Tensor, nn
 
-from deeprec.autoencoder import RatingPredictor
 from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
-from deeprec.ratings import RatingScale
+from deeprec.ratings import Floats, RatingScale
 
 _NUM_SAMPLED = 64
 _BATCH = 16  # users; several batches, and a short last one, are part of the probe
@@ -39,8 +40,30 @@ class ExportReport(BaseModel):
     num_probe_users: int
 
 
+class VectorModule(Protocol):
+    """A torch module from users' vectors to unclipped predictions."""
+
+    @property
+    def needs_rated(self) -> bool:
+        """Whether it takes a second input that says what is rated."""
+
+    def eval(self) -> object:
+        """Itself, without dropout."""
+
+    def __call__(self, ratings_BM: Tensor, rated_BM: Tensor | None) -> Tensor:
+        """B x M."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a graph: an example, and whether its first axis is the batch."""
+
+    example: Tensor
+    is_batch: bool = True
+
+
 def export_onnx(
-    network: RatingPredictor,
+    network: VectorModule,
     scale: RatingScale,
     ratings_UM: sparse.csr_array[np.float32],
     path: Path,
@@ -49,7 +72,7 @@ def export_onnx(
     """How well the graph at `path` agrees; the file appears whole and checked, or not at all.
 
     Args:
-        network: the trained predictor, on the CPU; left in eval mode.
+        network: the fitted module, on the CPU; left in eval mode.
         scale: the graph clips to it.
         ratings_UM: training ratings, of which some users are probed; see `probe_users`.
         path: the ONNX file to write.
@@ -59,15 +82,88 @@ def export_onnx(
         ExportError: the graph is invalid, or does not agree with the network.
     """
     network.eval()
+    clipped = _Clipped(network, scale).eval()
+    # Of a single row the exporter would freeze the batch; of one tensor given twice, merge inputs.
+    names = [RATINGS, RATED] if network.needs_rated else [RATINGS]
+    inputs = {name: Input(torch.zeros(2, ratings_UM.shape[1])) for name in names}
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_bytes(_graph(network, scale, ratings_UM.shape[1], config.opset))
-        report = _compare(network, scale, unfinished, probe_users(ratings_UM, scale), config)
-        _sync(unfinished)
+        opset = write_graph(clipped, inputs, [PREDICTED, UNCLIPPED], unfinished, config.opset)
+        probes_PM = probe_users(ratings_UM, scale)
+        largest = _largest_difference(clipped, unfinished, probes_PM)
+        report = agreement(largest, probes_PM.shape[0], opset, config)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return report
+
+
+def write_graph(
+    module: nn.Module,
+    inputs: Mapping[str, Input],
+    outputs: Sequence[str],
+    path: Path,
+    opset: int,
+) -> int:
+    """The opset of the file that was written, which onnx has found valid.
+
+    Args:
+        module: in eval mode, on the CPU; takes the inputs in their order.
+        inputs: by name.
+        outputs: the names of what it returns.
+        path: the file; it is on disk when this returns.
+        opset: the one wanted.
+
+    Raises:
+        ExportError: torch cannot write this opset.
+    """
+    batch = torch.export.Dim("batch")
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            module,
+            tuple(given.example for given in inputs.values()),
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple({0: batch} if g.is_batch else None for g in inputs.values()),
+            opset_version=opset,
+            verbose=False,
+        )
+    assert program is not None, "torch.onnx.export returns a program when dynamo is on"
+    path.write_bytes(_anonymous(program.model_proto))
+    found = _checked_opset(path, opset)
+    _sync(path)
+    return found
+
+
+def agreement(
+    largest_difference: float, num_probe_users: int, opset: int, config: ExportConfig
+) -> ExportReport:
+    """The report of an export whose graph agrees.
+
+    Raises:
+        ExportError: it does not.
+    """
+    agrees = largest_difference <= config.tolerance  # not so for NaN, which a `>` would let pass
+    if not agrees:
+        raise ExportError(
+            f"onnxruntime and torch differ by {largest_difference:.3g} rating units on one of "
+            f"{num_probe_users} probe users; export.tolerance allows {config.tolerance:.3g}. "
+            "Nothing was written; a network whose ratings run far off the scale is the usual cause"
+        )
+    return ExportReport(
+        opset=opset,
+        largest_difference=largest_difference,
+        tolerance=config.tolerance,
+        num_probe_users=num_probe_users,
+    )
+
+
+def difference(expected_PM: Floats, found_PM: Floats, scale: RatingScale) -> float:
+    """The largest difference of two sets of unclipped predictions, before and after the clip."""
+    limits = scale.minimum, scale.maximum
+    clipped = np.abs(np.clip(expected_PM, *limits) - np.clip(found_PM, *limits)).max()
+    return float(np.max([np.abs(expected_PM - found_PM).max(), clipped]))
 
 
 def probe_users(
@@ -90,37 +186,20 @@ def probe_users(
 
 
 class _Clipped(nn.Module):
-    """What is exported: the predictor, and the clip to the scale."""
+    """What is exported: the module, and the clip to the scale."""
 
-    def __init__(self, network: RatingPredictor, scale: RatingScale) -> None:
+    def __init__(self, network: VectorModule, scale: RatingScale) -> None:
         super().__init__()
         self.network = network
         self.scale = scale
 
     def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        unclipped_BM = self.network(ratings_BM, rated_BM)
-        return unclipped_BM.clamp(self.scale.minimum, self.scale.maximum), unclipped_BM
+        return clip(self.network(ratings_BM, rated_BM), self.scale)
 
 
-def _graph(network: RatingPredictor, scale: RatingScale, num_movies: int, opset: int) -> bytes:
-    """The ONNX file's bytes, which name nothing of the machine they were made on."""
-    inputs = [RATINGS, RATED] if network.biases else [RATINGS]
-    batch = torch.export.Dim("batch")
-    # Of a single row the exporter would freeze the batch; of one tensor given twice, merge inputs.
-    examples_BM = tuple(torch.zeros(2, num_movies) for _ in inputs)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            _Clipped(network, scale).eval(),
-            examples_BM,
-            dynamo=True,
-            input_names=inputs,
-            output_names=[PREDICTED, UNCLIPPED],
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
-            opset_version=opset,
-            verbose=False,
-        )
-    assert program is not None, "torch.onnx.export returns a program when dynamo is on"
-    return _anonymous(program.model_proto)
+def clip(unclipped_BM: Tensor, scale: RatingScale) -> tuple[Tensor, Tensor]:
+    """The two outputs of every graph that predicts: on the scale, and as they were."""
+    return unclipped_BM.clamp(scale.minimum, scale.maximum), unclipped_BM
 
 
 def _anonymous(model: onnx.ModelProto) -> bytes:
@@ -143,17 +222,11 @@ def _checked_opset(path: Path, wanted: int) -> int:
     return opset
 
 
-def _compare(
-    network: RatingPredictor,
-    scale: RatingScale,
-    path: Path,
-    probes_PM: sparse.csr_array[np.float32],
-    config: ExportConfig,
-) -> ExportReport:
-    """What onnx and onnxruntime, on the CPU, say of the file at `path`."""
-    opset = _checked_opset(path, config.opset)
+def _largest_difference(
+    clipped: _Clipped, path: Path, probes_PM: sparse.csr_array[np.float32]
+) -> float:
+    """How far onnxruntime, on the CPU, and torch are apart over the probe users."""
     graph = open_graph(path, "cpu")
-    clipped = _Clipped(network, scale).eval()
     batches = DenseBatches(_BATCH, probes_PM.shape[1], torch.device("cpu"))
     differences = []
     for batch in batches.of(probes_PM):
@@ -162,20 +235,7 @@ def _compare(
             predicted_BM, unclipped_BM = clipped(batch.ratings_BM, batch.rated_BM)
         differences.append(np.abs(scores.predicted_BM - predicted_BM.numpy()).max())
         differences.append(np.abs(scores.unclipped_BM - unclipped_BM.numpy()).max())
-    largest = float(np.max(differences))
-    agrees = largest <= config.tolerance  # not so for NaN, which a `>` would let pass
-    if not agrees:
-        raise ExportError(
-            f"onnxruntime and torch differ by {largest:.3g} rating units on one of "
-            f"{probes_PM.shape[0]} probe users; export.tolerance allows {config.tolerance:.3g}. "
-            "Nothing was written; a network whose ratings run far off the scale is the usual cause"
-        )
-    return ExportReport(
-        opset=opset,
-        largest_difference=largest,
-        tolerance=config.tolerance,
-        num_probe_users=probes_PM.shape[0],
-    )
+    return float(np.max(differences))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
-"""Running an exported graph with onnxruntime; knows nothing of torch.
+"""Running one exported graph with onnxruntime; knows nothing of torch, nor of kinds of models.
 
-Shape legend: B users in a batch, M movies of the bundle's vocabulary.
+Shape legend: B rows of a batch, N columns.
 """
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,11 @@ RATINGS = "ratings"
 RATED = "rated"
 PREDICTED = "predicted_ratings"
 UNCLIPPED = "unclipped_ratings"
+USER_CODES = "user_codes"
+MOVIE_CODES = "movie_codes"
+KERNEL = "kernel"
+SCALE = "scale"
+COUNTED = "counted"
 
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
 _FATAL = 4  # the rest goes to stderr in red, and our own errors say it in one sentence
@@ -30,36 +35,43 @@ _CUDA = ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 @dataclass(frozen=True)
 class Scores:
-    """What a graph says of B users: ratings on the scale, and before the clip to it."""
+    """What a graph says of B rows: ratings on the scale, and before the clip to it."""
 
     predicted_BM: Floats
     unclipped_BM: Floats
 
 
 class Graph:
-    """An onnxruntime session over one exported autoencoder."""
+    """An onnxruntime session over one exported graph."""
 
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
-        self._inputs = [node.name for node in session.get_inputs()]
-        self.num_movies = int(session.get_inputs()[0].shape[1])
+        self._inputs = {node.name: node.shape for node in session.get_inputs()}
         self.device = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
 
-    def predict(self, values_BM: sparse.csr_array[np.float32]) -> Scores:
-        """Scores of every movie for each user of the batch."""
-        dense: dict[str, Floats] = {RATINGS: values_BM.toarray()}
-        if RATED in self._inputs:
-            dense[RATED] = _structure(values_BM).toarray()
-        predicted_BM, unclipped_BM = self._session.run([PREDICTED, UNCLIPPED], dense)
-        return Scores(predicted_BM, unclipped_BM)
+    @property
+    def num_columns(self) -> int:
+        """N, the length of the vectors that it takes."""
+        return int(self._inputs[RATINGS][1])
 
-    def predict_batches(
-        self, values_UM: sparse.csr_array[np.float32], batch_size: int
-    ) -> Iterator[tuple[slice, Scores]]:
-        """The scores of many users, a batch of rows at a time."""
-        for start in range(0, values_UM.shape[0], batch_size):
-            rows = slice(start, min(start + batch_size, values_UM.shape[0]))
-            yield rows, self.predict(values_UM[rows])
+    def run(self, feeds: Mapping[str, Floats], output: str) -> Floats:
+        """One output for these inputs."""
+        result: Floats
+        (result,) = self._session.run([output], dict(feeds))
+        return result
+
+    def vectors(self, values_BN: sparse.csr_array[np.float32]) -> dict[str, Floats]:
+        """The inputs that hold these ratings, dense."""
+        dense: dict[str, Floats] = {RATINGS: values_BN.toarray()}
+        if RATED in self._inputs:
+            dense[RATED] = _structure(values_BN).toarray()
+        return dense
+
+    def predict(self, values_BN: sparse.csr_array[np.float32], **others: Floats) -> Scores:
+        """Scores of every column for each row of the batch."""
+        feeds = {**self.vectors(values_BN), **others}
+        predicted_BM, unclipped_BM = self._session.run([PREDICTED, UNCLIPPED], feeds)
+        return Scores(predicted_BM, unclipped_BM)
 
 
 def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Graph:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from deeprec.bundles import Bundle
 from deeprec.errors import BundleError
-from deeprec.inference import Graph, Scores
+from deeprec.inference import Scores
+from deeprec.models import Model, MovieSide
 from deeprec.ratings import Floats, Ids, RatingMatrix
 
 _TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catalogues do not
@@ -19,11 +20,23 @@ _TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catal
 
 @dataclass(frozen=True)
 class Predictor:
-    """A bundle's graph and biases laid over the movies of a warehouse."""
+    """A bundle's model and biases laid over the movies of a warehouse.
+
+    `side` is what the model has worked out over everybody's ratings, in the vocabulary's order;
+    `counted` says whether the users to come are among everybody, or new here.
+    """
 
     bundle: Bundle
-    graph: Graph
+    model: Model
+    side: MovieSide
     movie_ids_N: Ids
+    counted: bool = True
+
+    @classmethod
+    def over(cls, bundle: Bundle, model: Model, everyone: RatingMatrix) -> "Predictor":
+        """A predictor for users of a matrix, over all of whose ratings the movies are seen."""
+        inputs = everyone.restrict_movies(bundle.vocabulary.movie_ids_M)
+        return cls(bundle, model, model.movie_side(inputs), everyone.movie_ids_M)
 
     @property
     def known_N(self) -> npt.NDArray[np.bool_]:
@@ -37,13 +50,16 @@ class Predictor:
         know gets mean + user bias.
         """
         known_N = self.known_N
-        inputs = users.restrict_movies(self.bundle.vocabulary.movie_ids_M).values_UM
-        user_bias_U = self.bundle.biases.user_bias_U(inputs)
-        is_empty_U = np.diff(inputs.indptr) == 0
-        for rows, scores in self.graph.predict_batches(inputs, batch_size):
-            unclipped_BN = self._widen(scores.unclipped_BM, known_N, user_bias_U[rows])
+        inputs = users.restrict_movies(self.bundle.vocabulary.movie_ids_M)
+        user_bias_U = self.bundle.biases.user_bias_U(inputs.values_UM)
+        is_empty_U = np.diff(inputs.values_UM.indptr) == 0
+        scale = self.bundle.manifest.scale
+        for start in range(0, users.num_users, batch_size):
+            rows = slice(start, min(start + batch_size, users.num_users))
+            batch = inputs.select_rows(rows)
+            known_BM = self.model.predict(batch, self.side, counted=self.counted)
+            unclipped_BN = self._widen(known_BM, known_N, user_bias_U[rows])
             unclipped_BN[is_empty_U[rows]] = self._movie_means_N(known_N)
-            scale = self.bundle.manifest.scale
             predicted_BN = np.clip(unclipped_BN, scale.minimum, scale.maximum)
             yield rows, Scores(predicted_BN, unclipped_BN)
 

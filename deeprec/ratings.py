@@ -11,7 +11,9 @@ from scipy import sparse
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Days = npt.NDArray[np.int32]
 
+UNDATED = int(np.iinfo(np.int32).min)  # in the place of the day of a rating without a date
 _STEP_TOLERANCE = 1e-3  # of a step; float32 holds 4.1 no closer
 
 
@@ -51,16 +53,19 @@ class RatingMatrix:
     """Ratings as users x movies. Rated is the structure of `values_UM`, never `rating != 0`.
 
     `user_ids_U` and `movie_ids_M` are the source's ids, ascending; columns of `values_UM` are
-    sorted within a row and hold no pair twice.
+    sorted within a row and hold no pair twice. `days_R`, beside `values_UM.data`, are whole days
+    since 1970-01-01, `UNDATED` where a rating has no date; None where nobody asked for them.
     """
 
     user_ids_U: Ids
     movie_ids_M: Ids
     values_UM: sparse.csr_array[np.float32]
+    days_R: Days | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.user_ids_U), len(self.movie_ids_M))
         assert self.values_UM.shape == expected, (self.values_UM.shape, expected)
+        assert self.days_R is None or self.days_R.shape == self.values_UM.data.shape
 
     @property
     def num_users(self) -> int:
@@ -86,25 +91,44 @@ class RatingMatrix:
             if len(movie_ids_V)
             else np.zeros(self.num_movies, dtype=bool)
         )
+        keep_R = known_M[self.values_UM.indices]
         return RatingMatrix(
             self.user_ids_U,
             movie_ids_V,
-            _select(self.values_UM, known_M[self.values_UM.indices], place_V, len(movie_ids_V)),
+            _select(self.values_UM, keep_R, place_V, len(movie_ids_V)),
+            self._days_of(keep_R),
         )
 
     def select_ratings(self, keep_R: npt.NDArray[np.bool_]) -> "RatingMatrix":
         """The same users and movies with only the marked entries stored."""
-        place_M = np.arange(self.num_movies)
-        kept = _select(self.values_UM, keep_R, place_M, self.num_movies)
-        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept)
+        kept = _select(self.values_UM, keep_R, np.arange(self.num_movies), self.num_movies)
+        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept, self._days_of(keep_R))
 
     def select_rows(self, rows: slice) -> "RatingMatrix":
         """A run of users, all movies."""
-        return RatingMatrix(self.user_ids_U[rows], self.movie_ids_M, self.values_UM[rows])
+        start, stop, step = rows.indices(self.num_users)
+        assert step == 1, rows
+        first, end = self.values_UM.indptr[[start, stop]]
+        return RatingMatrix(
+            self.user_ids_U[rows],
+            self.movie_ids_M,
+            self.values_UM[rows],
+            self._days_of(slice(first, end)),
+        )
 
     def select_users(self, keep_U: npt.NDArray[np.bool_]) -> "RatingMatrix":
         """The marked users, all movies."""
-        return RatingMatrix(self.user_ids_U[keep_U], self.movie_ids_M, self.values_UM[keep_U])
+        keep_R = np.repeat(keep_U, np.diff(self.values_UM.indptr))
+        return RatingMatrix(
+            self.user_ids_U[keep_U],
+            self.movie_ids_M,
+            self.values_UM[keep_U],
+            self._days_of(keep_R),
+        )
+
+    def _days_of(self, entries: slice | npt.NDArray[np.bool_]) -> Days | None:
+        """The days of some stored entries, where days were read."""
+        return None if self.days_R is None else self.days_R[entries]
 
 
 def _select(

@@ -27,13 +27,15 @@ class Evaluation(BaseModel):
 
 
 class Epoch(BaseModel):
-    """One pass over the training users; errors in rating units, times in seconds."""
+    """One epoch of a bundle's member; errors in rating units, times in seconds."""
 
     model_config = ConfigDict(frozen=True)
 
+    member: str
     epoch: int
     train_rmse: float
     dev_rmse: float | None
+    test_rmse: float | None
     learning_rate: float
     seconds: float
 
@@ -87,11 +89,13 @@ def record_model(
             data_digest=manifest.data_digest,
             seed=manifest.seed,
             device=manifest.device,
-            best_epoch=manifest.best_epoch,
             dev_rmse=manifest.metrics.get("dev_rmse"),
             largest_difference=manifest.largest_difference,
             trained_at=manifest.trained_at.replace(tzinfo=None),
         )
+        for member in manifest.members:
+            values = member.model_dump()
+            warehouse.run("models/record_member", bundle_id=manifest.bundle_id, **values)
         for epoch in epochs:
             warehouse.run("models/record_epoch", bundle_id=manifest.bundle_id, **epoch.model_dump())
         _insert_evaluations(warehouse, bundle, Part.DEV, dev)

@@ -6,6 +6,7 @@ any process, again, or later:
     plan.json        what is scored with what
     movies.parquet   every movie of the warehouse, in the order of the vectors' indexes
     vectors.parquet  every user's whole vector, one row group a shard
+    side/*.npy       what the model has worked out over everybody's ratings, if it looks at them
     scores.duckdb    what will be published; its `scoring_shards` says which shards are in it
 """
 
@@ -15,6 +16,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
@@ -23,15 +25,17 @@ from deeprec.bundles import Bundle
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
 from deeprec.home import Home
+from deeprec.models import MovieSide
 from deeprec.prediction import check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
-from deeprec.vectors import current_digest
+from deeprec.vectors import current_digest, movie_ids, rating_matrix
 from deeprec.warehouse import Database, open_database, open_warehouse
 
 MOVIES = "movies.parquet"
 VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
+SIDE = "side"
 _PLAN = "plan.json"
 DECIMALS = 2  # of a published rating
 _MOST_DIGITS = 9  # of a 32-bit decimal
@@ -84,6 +88,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         if plan is None:
             plan = _new_plan(home, warehouse, config, bundle, fingerprint)
             _fill_folder(warehouse, plan, movies, bundle.manifest.scale)
+            _write_side(warehouse, plan, bundle)
         plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
@@ -206,6 +211,25 @@ def _fill_folder(
         scores.run_with("scores/create_predicted_ratings", empty)
         for table in ("recommendations", "users", "scoring_shards"):
             scores.run(f"scores/create_{table}")
+
+
+def _write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle) -> None:
+    """Work out, over everybody's ratings, what the model will want to know of the movies."""
+    model = bundle.model(plan.config.device)
+    if not model.looks_at_movies:
+        return
+    (plan.run_dir / SIDE).mkdir()
+    vectors = warehouse.table("vectors/of_users", first_user=0, end_user=plan.num_users)
+    everyone = rating_matrix(vectors, movie_ids(warehouse))
+    inputs = everyone.restrict_movies(bundle.vocabulary.movie_ids_M)
+    for name, array in model.movie_side(inputs).items():
+        np.save(plan.run_dir / SIDE / f"{name}.npy", array)
+
+
+def read_side(run_dir: Path) -> MovieSide:
+    """What `prepare_run` has worked out, left on disk until it is used."""
+    files = sorted((run_dir / SIDE).glob("*.npy"))
+    return {file.stem: np.load(file, mmap_mode="r") for file in files}
 
 
 def _write_plan(plan: ScoringPlan) -> None:

@@ -35,6 +35,7 @@ from deeprec.runs import (
     prediction_schema,
     prepare_run,
     read_plan,
+    read_side,
 )
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_database
@@ -115,12 +116,13 @@ def _open_scores(plan: ScoringPlan) -> Iterator[Database]:
 
 @lru_cache(maxsize=1)
 def _predictor(run_dir: Path) -> Predictor:
-    """The run's graph over the warehouse's movies, opened once in each process."""
+    """The run's model over the warehouse's movies, opened once in each process."""
     plan = read_plan(run_dir)
     bundle = open_bundle(plan.bundle)
     cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
     movie_ids_N = pq.read_table(run_dir / MOVIES)["movie_id"].to_numpy()
-    return Predictor(bundle, bundle.graph(plan.config.device, cores_each), movie_ids_N)
+    model = bundle.model(plan.config.device, cores_each)
+    return Predictor(bundle, model, read_side(run_dir), movie_ids_N)
 
 
 def _read_users(plan: ScoringPlan, shard: int) -> RatingMatrix:

@@ -1,13 +1,16 @@
 """Fitting a rating predictor to sparse ratings; needs torch, numpy and scipy, and no database.
 
-Shape legend: U users, B users in a batch, M movies.
+A row is one user's vector or one movie's: the trainer does not ask which.
+
+Shape legend: U rows, B rows of a batch, N columns, R rated cells.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +19,14 @@ import torch
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deeprec import checkpoint as checkpoints
 from deeprec.autoencoder import RatingPredictor
-from deeprec.batches import Batch, DenseBatches, rated_cells
+from deeprec.batches import Batch, DenseBatches
 from deeprec.device import resolve_device
 from deeprec.errors import TrainingError
+from deeprec.objectives import Loss, RatedBatch, masked_mse, rated_loss
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
     from deeprec.config import TrainConfig
 
 _LOG = logging.getLogger(__name__)
-_HELD_OUT_BATCH = 256  # users
+_HELD_OUT_BATCH = 4096  # rows
+_LBFGS_HISTORY = 10  # steps, two copies of the weights each
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,14 @@ class EpochRecord:
     """What one pass over the training ratings came to.
 
     `train_rmse` is of each rating as it was met: with dropout, before the step, not clipped.
-    `dev_rmse` is of the epoch's end: without dropout, clipped to the scale.
+    `dev_rmse` is of the epoch's end: without dropout, clipped to the scale. `test_rmse` is the
+    same of test ratings, where one asked to watch them.
     """
 
     epoch: int
     train_rmse: float
     dev_rmse: float | None
+    test_rmse: float | None
     learning_rate: float
     seconds: float
 
@@ -58,11 +66,12 @@ class FitResult:
 
 def fit(
     network: RatingPredictor,
-    train_UM: sparse.csr_array[np.float32],
-    dev_UM: sparse.csr_array[np.float32] | None,
+    train_UN: sparse.csr_array[np.float32],
+    dev_UN: sparse.csr_array[np.float32] | None,
     settings: "TrainConfig",
     scale: RatingScale,
     *,
+    watched_UN: sparse.csr_array[np.float32] | None = None,
     checkpoint: Path | None = None,
     fingerprint: str = "",
     progress: Progress = silent,
@@ -76,11 +85,12 @@ def fit(
 
     Args:
         network: the predictor, with its initial weights.
-        train_UM: ratings to fit; users without any are passed over.
-        dev_UM: held-out ratings of the same users and movies, predicted from `train_UM`.
+        train_UN: ratings to fit; rows without any are passed over.
+        dev_UN: held-out ratings of the same rows and columns, predicted from `train_UN`.
         settings: any object with the attributes of `TrainConfig`.
         scale: dev predictions are clipped to it.
-        checkpoint: a file that holds the state after each epoch; a run that finds its own goes
+        watched_UN: more held-out ratings, whose error is recorded and decides nothing.
+        checkpoint: a file that holds the state after an epoch; a run that finds its own goes
             on from there. It is left in place: whoever keeps the result removes it.
         fingerprint: of data, model and settings; a checkpoint with another one is ignored.
         progress: told of each epoch.
@@ -90,20 +100,24 @@ def fit(
         DeviceError: a device was asked for that cannot be used.
         TrainingError: there is nothing to train on, or the fit diverged.
     """
-    if not train_UM.nnz:
+    if not train_UN.nnz:
         raise TrainingError("no training ratings: this split leaves none to train on")
     device = resolve_device(settings.device)
     run = _Run(network.to(device), settings, device)
     if checkpoint and (state := checkpoints.load(checkpoint, fingerprint, device)):
         run.restore(state)
         _LOG.info("%s: going on after epoch %d", checkpoint, len(run.epochs))
-    fitted_UM = train_UM[np.flatnonzero(np.diff(train_UM.indptr))]
-    held_out = _HeldOut.of(train_UM, dev_UM, scale)
+    fitted_UN = train_UN[np.flatnonzero(np.diff(train_UN.indptr))]
+    held_out = _HeldOut.of(train_UN, dev_UN, scale)
+    watched = _HeldOut.of(train_UN, watched_UN, scale)
     progress("train", len(run.epochs), settings.num_epochs, "epochs", device.type)
+    saved_at = -math.inf
     while not run.is_finished():
-        record = run.one_epoch(fitted_UM, held_out)
-        if checkpoint:
+        record = run.one_epoch(fitted_UN, held_out, watched)
+        due = time.monotonic() - saved_at >= settings.checkpoint_every_s or run.is_finished()
+        if checkpoint and due:
             checkpoints.save(checkpoint, fingerprint, run.state())
+            saved_at = time.monotonic()
         progress("train", record.epoch, settings.num_epochs, "epochs", _describe(record, device))
         if on_epoch:
             on_epoch(record)
@@ -118,44 +132,39 @@ def _describe(record: EpochRecord, device: torch.device) -> str:
     return f"{device.type}, train {record.train_rmse:.4f}{dev}"
 
 
-def masked_mse(predicted_BM: Tensor, actual_BM: Tensor, mask_BM: Tensor) -> Tensor:
-    """Mean squared error over the cells where the mask is 1 (the poster, equation 2)."""
-    return ((predicted_BM - actual_BM) * mask_BM).square().sum() / mask_BM.sum()
-
-
 @dataclass(frozen=True)
 class _HeldOut:
-    """The users with dev ratings: what is known of them, and what is to be predicted."""
+    """The rows with held-out ratings: what is known of them, and what is to be predicted."""
 
-    known_UM: sparse.csr_array[np.float32]
-    hidden_UM: sparse.csr_array[np.float32]
+    known_UN: sparse.csr_array[np.float32]
+    hidden_UN: sparse.csr_array[np.float32]
     scale: RatingScale
 
     @classmethod
     def of(
         cls,
-        train_UM: sparse.csr_array[np.float32],
-        dev_UM: sparse.csr_array[np.float32] | None,
+        train_UN: sparse.csr_array[np.float32],
+        hidden_UN: sparse.csr_array[np.float32] | None,
         scale: RatingScale,
     ) -> "_HeldOut | None":
-        if dev_UM is None or not dev_UM.nnz:
+        if hidden_UN is None or not hidden_UN.nnz:
             return None
-        rows = np.flatnonzero(np.diff(dev_UM.indptr))
-        return cls(train_UM[rows], dev_UM[rows], scale)
+        rows = np.flatnonzero(np.diff(hidden_UN.indptr))
+        return cls(train_UN[rows], hidden_UN[rows], scale)
 
     @torch.no_grad()
     def rmse(self, network: RatingPredictor, device: torch.device) -> float:
         """Of clipped predictions, without dropout."""
         network.eval()
         squared = torch.zeros((), dtype=torch.float64, device=device)
-        batches = DenseBatches(_HELD_OUT_BATCH, self.known_UM.shape[1], device)
-        for batch in batches.of(self.known_UM):
-            hidden = rated_cells(self.hidden_UM, batch.rows, device)
-            predicted_BM = network(batch.ratings_BM, batch.rated_BM)
-            predicted_R = predicted_BM.flatten()[hidden.place_R]
+        for start in range(0, self.known_UN.shape[0], _HELD_OUT_BATCH):
+            rows = slice(start, start + _HELD_OUT_BATCH)
+            known = RatedBatch.of(self.known_UN[rows], device)
+            hidden = RatedBatch.of(self.hidden_UN[rows], device)
+            predicted_R = network.at_cells(known.pattern, known.rating_R, hidden.pattern)
             predicted_R = predicted_R.clamp(self.scale.minimum, self.scale.maximum)
             squared += (predicted_R - hidden.rating_R).double().square().sum()
-        return math.sqrt(squared.item() / self.hidden_UM.nnz)
+        return math.sqrt(squared.item() / self.hidden_UN.nnz)
 
 
 class _Run:
@@ -168,14 +177,17 @@ class _Run:
         self.settings = settings
         self.device = device
         self.optimizer = _make_optimizer(network, settings)
+        self.average = _make_average(network, settings)
         self.epochs: list[EpochRecord] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
+        self._everything: RatedBatch | None = None
 
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "epochs": [asdict(record) for record in self.epochs],
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
@@ -184,6 +196,8 @@ class _Run:
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.epochs = [EpochRecord(**record) for record in state["epochs"]]
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]
@@ -194,62 +208,125 @@ class _Run:
         return num_done >= self.settings.num_epochs or waited >= self.settings.patience
 
     def one_epoch(
-        self, train_UM: sparse.csr_array[np.float32], held_out: _HeldOut | None
+        self,
+        train_UN: sparse.csr_array[np.float32],
+        held_out: _HeldOut | None,
+        watched: _HeldOut | None,
     ) -> EpochRecord:
         started = time.perf_counter()
         epoch = len(self.epochs) + 1
         learning_rate = self._set_learning_rate(epoch)
-        train_rmse = self._train(train_UM, epoch)
-        dev_rmse = held_out.rmse(self.network, self.device) if held_out else None
+        train_rmse = self._train(train_UN, epoch)
+        dev_rmse = held_out.rmse(self._kept(), self.device) if held_out else None
+        test_rmse = watched.rmse(self._kept(), self.device) if watched else None
         self._require_finite(epoch, train_rmse, dev_rmse)
         seconds = time.perf_counter() - started
-        record = EpochRecord(epoch, train_rmse, dev_rmse, learning_rate, seconds)
+        record = EpochRecord(epoch, train_rmse, dev_rmse, test_rmse, learning_rate, seconds)
         self._keep(record)
         return record
 
     def _set_learning_rate(self, epoch: int) -> float:
         passed = sum(milestone < epoch for milestone in self.settings.lr_milestones)
         learning_rate = self.settings.learning_rate * self.settings.lr_decay**passed
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        if self.settings.optimizer != "rprop":  # which finds a rate of its own for each weight
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
         return learning_rate
 
-    def _train(self, train_UM: sparse.csr_array[np.float32], epoch: int) -> float:
-        """One pass over all users in a new order; the RMSE over every rating met."""
+    def _train(self, train_UN: sparse.csr_array[np.float32], epoch: int) -> float:
+        """An epoch's passes over all rows; the RMSE over every rating met."""
         generator = np.random.default_rng((self.settings.seed, epoch))
-        shuffled_UM = train_UM[generator.permutation(train_UM.shape[0])]
-        squared = torch.zeros((), dtype=torch.float64, device=self.device)
-        batches = DenseBatches(self.settings.batch_size, train_UM.shape[1], self.device)
         self.network.train()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(int(generator.integers(2**63)))
-            for batch in batches.of(shuffled_UM):
-                predicted_BM = self.network(batch.ratings_BM, batch.rated_BM)
-                loss = masked_mse(predicted_BM, batch.ratings_BM, batch.rated_BM)
-                self._step(loss)
-                squared += loss.detach() * batch.num_ratings
-                self._refeed(predicted_BM, batch)
-        return math.sqrt(squared.item() / train_UM.nnz)
+            num_met, squared = 0, torch.zeros((), dtype=torch.float64, device=self.device)
+            for num_ratings, squared_errors in self._steps(train_UN, generator):
+                num_met += num_ratings
+                squared += squared_errors
+        return math.sqrt(squared.item() / num_met)
 
-    def _refeed(self, predicted_BM: Tensor, batch: Batch) -> None:
+    def _steps(
+        self, train_UN: sparse.csr_array[np.float32], generator: np.random.Generator
+    ) -> Iterator[tuple[int, Tensor]]:
+        """How many ratings each step has met, and the sum of their squared errors."""
+        if self.settings.takes_everything:
+            if self._everything is None:
+                self._everything = RatedBatch.of(train_UN, self.device)
+            # One call of lbfgs makes an epoch's iterations by itself.
+            calls = 1 if self.settings.optimizer == "lbfgs" else self.settings.passes_per_epoch
+            for _ in range(calls):
+                yield train_UN.nnz, self._descend_rated(self._everything, 1.0)
+            return
+        for _ in range(self.settings.passes_per_epoch):
+            shuffled_UN = train_UN[generator.permutation(train_UN.shape[0])]
+            if self.settings.refeed_steps:
+                yield from self._refed_steps(shuffled_UN)
+            else:
+                yield from self._rated_steps(shuffled_UN)
+
+    def _rated_steps(
+        self, shuffled_UN: sparse.csr_array[np.float32]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Steps over batches that compute nothing but rated cells."""
+        num_rows = shuffled_UN.shape[0]
+        for start in range(0, num_rows, self.settings.batch_size):
+            batch_BN = shuffled_UN[start : start + self.settings.batch_size]
+            batch = RatedBatch.of(batch_BN, self.device)
+            yield batch_BN.nnz, self._descend_rated(batch, batch_BN.shape[0] / num_rows)
+
+    def _refed_steps(
+        self, shuffled_UN: sparse.csr_array[np.float32]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Steps over dense batches: what is fed again has every cell."""
+        batches = DenseBatches(self.settings.batch_size, shuffled_UN.shape[1], self.device)
+        for batch in batches.of(shuffled_UN):
+            predicted_BN = self.network(batch.ratings_BM, batch.rated_BM)
+            loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
+            self._descend(partial(Loss, loss, loss))
+            self._refeed(predicted_BN, batch)
+            yield batch.num_ratings, loss.detach() * batch.num_ratings
+
+    def _refeed(self, predicted_BN: Tensor, batch: Batch) -> None:
         """Further steps that feed f(x) as if it were the ratings, every movie rated.
 
-        Kuchaiev and Ginsburg (2017), section 2.2. Where the network is centred, the user's bias
+        Kuchaiev and Ginsburg (2017), section 2.2. Where the network is centred, the row's bias
         too is taken from what is fed.
         """
         for _ in range(self.settings.refeed_steps):
-            fed_BM = predicted_BM.detach()
-            all_rated_BM = fed_BM.new_ones(1, 1).expand_as(fed_BM)
-            predicted_BM = self.network(fed_BM, all_rated_BM)
+            fed_BN = predicted_BN.detach()
+            all_rated_BN = fed_BN.new_ones(1, 1).expand_as(fed_BN)
+            predicted_BN = self.network(fed_BN, all_rated_BN)
             if self.settings.refeed_target == "output":
-                self._step(functional.mse_loss(predicted_BM, fed_BM))
+                loss = functional.mse_loss(predicted_BN, fed_BN)
             else:
-                self._step(masked_mse(predicted_BM, batch.ratings_BM, batch.rated_BM))
+                loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
+            self._descend(partial(Loss, loss, loss))
 
-    def _step(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizer.step()
+    def _descend_rated(self, batch: RatedBatch, share: float) -> Tensor:
+        """One step on a batch's rated cells; the sum of squared errors before it."""
+        return self._descend(lambda: rated_loss(self.network, batch, self.settings, share))
+
+    def _descend(self, compute: Callable[[], Loss]) -> Tensor:
+        """One call of the optimiser, which may ask for the loss more than once; the first sum."""
+        squared: list[Tensor] = []
+
+        def closure() -> Any:  # noqa: ANN401 - a tensor, where torch's types say float
+            self.optimizer.zero_grad()
+            loss = compute()
+            torch.autograd.backward(loss.objective)
+            squared.append(loss.squared.detach())
+            return loss.objective
+
+        self.optimizer.step(closure)
+        if self.average:
+            self.average.update_parameters(self.network)
+        return squared[0]
+
+    def _kept(self) -> RatingPredictor:
+        """The network whose weights count: the moving average, where there is one."""
+        kept = self.average.module if self.average else self.network
+        assert isinstance(kept, RatingPredictor)
+        return kept
 
     def _require_finite(self, epoch: int, *rmses: float | None) -> None:
         """Raise where the fit has left the numbers; once an epoch, since looking stalls a GPU."""
@@ -266,19 +343,39 @@ class _Run:
         best = self.epochs[self.best_epoch - 1].dev_rmse if self.best_epoch else None
         if record.dev_rmse is None or best is None or record.dev_rmse < best:
             self.best_epoch = record.epoch
-            weights = self.network.state_dict()
+            weights = self._kept().state_dict()
             self.best_weights = {name: weights[name].clone() for name in weights}
 
 
 def _make_optimizer(network: RatingPredictor, settings: "TrainConfig") -> torch.optim.Optimizer:
-    """The optimiser named in the settings; weight decay holds for matrices, not for biases."""
-    parameters = list(network.parameters())
+    """The optimiser named in the settings; weight decay holds for matrices, not for the rest."""
+    rate, matrices = settings.learning_rate, list(network.autoencoder.matrices())
+    if settings.optimizer == "lbfgs":
+        return torch.optim.LBFGS(
+            network.parameters(),
+            lr=rate,
+            max_iter=settings.passes_per_epoch,
+            history_size=_LBFGS_HISTORY,
+            line_search_fn="strong_wolfe",
+        )
+    if settings.optimizer == "rprop":
+        return torch.optim.Rprop(network.parameters(), lr=rate)
+    held = {id(matrix) for matrix in matrices}
+    others = [weight for weight in network.parameters() if id(weight) not in held]
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
-    return torch.optim.SGD(
-        groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True
-    )
+        return torch.optim.Adam(groups, lr=rate, fused=True)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
+
+
+def _make_average(network: RatingPredictor, settings: "TrainConfig") -> AveragedModel | None:
+    """The moving average of the weights, where the settings ask for one."""
+    if not settings.average_decay:
+        return None
+    mean = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=mean)

@@ -9,16 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import torch
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
-from deeprec.baselines import Biases, fit_biases
+from deeprec.baselines import fit_biases
 from deeprec.bundles import (
-    GRAPH,
     Bundle,
     Manifest,
+    Member,
     Vocabulary,
     installed_versions,
     new_bundle,
@@ -27,10 +26,12 @@ from deeprec.bundles import (
     write_vocabulary,
 )
 from deeprec.config import Config, EvaluateConfig, as_plain_values
-from deeprec.errors import BundleError
+from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation import BIAS, GLOBAL_MEAN, MODEL, EvaluateReport, evaluate_bundle
-from deeprec.export import ExportReport, export_onnx
+from deeprec.fitting import FittedModel, fit_model, refit_model, weigh_members
 from deeprec.home import Home
+from deeprec.members import Keeping, Material
+from deeprec.partition import pin
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.registry import (
@@ -42,7 +43,6 @@ from deeprec.registry import (
     request_again,
 )
 from deeprec.splits import Part
-from deeprec.trainer import FitResult, fit
 from deeprec.vectors import SplitRatings, current_digest, read_scale, read_split
 from deeprec.warehouse import Database, open_warehouse
 
@@ -62,7 +62,8 @@ class TrainReport(BaseModel):
     seed: int
     data_digest: str
     split_id: str
-    best_epoch: int
+    trained_on: tuple[str, ...]
+    members: tuple[Member, ...]
     epochs: tuple[Epoch, ...]
     largest_difference: float
     dev: EvaluateReport | None
@@ -70,30 +71,65 @@ class TrainReport(BaseModel):
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Everything that decides what is trained; only `dev` has seen a held-out rating."""
+    """Everything that decides what is trained."""
 
+    config: Config
     ratings: SplitRatings
-    train: RatingMatrix
-    dev: RatingMatrix
-    titles: list[str | None]
+    titles_N: pa.ChunkedArray
     scale: RatingScale
-    biases: Biases
     data_digest: str
     fingerprint: str
+
+    def material(self, *parts: Part) -> Material:
+        """What a model is fitted to: these parts, and dev where it is not among them."""
+        config = self.config
+        everyone = self.ratings.part(*parts)
+        vocabulary = everyone.movie_ids_M[_is_rated_N(everyone)]
+        train = everyone.restrict_movies(vocabulary)
+        damping = config.biases
+
+        def held_out(part: Part, *, wanted: bool) -> RatingMatrix | None:
+            held = self.ratings.part(part).restrict_movies(vocabulary)
+            return held if wanted and held.num_ratings else None
+
+        return Material(
+            train=train,
+            dev=held_out(Part.DEV, wanted=Part.DEV not in parts),
+            watched=held_out(Part.TEST, wanted=config.train.watch_test),
+            scale=self.scale,
+            biases=fit_biases(train.values_UM, damping.user_damping, damping.movie_damping),
+            damping=damping,
+        )
+
+    def vocabulary(self, material: Material) -> Vocabulary:
+        """The movies of the material, as a bundle keeps them."""
+        train = material.train
+        is_known_N = np.isin(self.ratings.everything.movie_ids_M, train.movie_ids_M)
+        return Vocabulary(
+            train.movie_ids_M,
+            self.titles_N.filter(pa.array(is_known_N)).to_pylist(),
+            material.biases.movie_bias_M,
+            np.bincount(train.values_UM.indices, minlength=train.num_movies),
+        )
 
 
 def train(home: Home, config: Config, progress: Progress = silent) -> TrainReport:
     """Train a model on the training part, export it, measure it on dev and enter it as a bundle.
 
-    A training run that was interrupted goes on from its last epoch; one whose inputs have been
-    trained already gives back the bundle that it made.
+    A training run that was interrupted goes on from its last checkpoint; one whose inputs have
+    been trained already gives back the bundle that it made. With `refit`, the bundle is fitted
+    once more, on train and dev together, after dev has chosen epochs and weights; its figures on
+    dev are those of before.
 
     Raises:
         WarehouseError: vectors or split are missing or stale.
+        SplitError: dev ratings are needed, and the split has none.
+        SourceError: a file that the split lists its pairs in cannot be read.
         TrainingError: training has diverged.
         ExportError: onnxruntime and torch disagree about the exported graph.
         DeviceError: a GPU was asked for and cannot be used.
     """
+    config = config.model_copy(update={"split": pin(config.split)})
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)
@@ -101,7 +137,7 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
             if known:
                 request_again(warehouse, known.manifest.bundle_id)
                 return _report(warehouse, known, changed=False)
-        bundle = _train_bundle(home, config, inputs, progress)
+        bundle = _train_bundle(home, inputs, progress)
         with open_warehouse(home, config.warehouse) as warehouse:
             return _report(warehouse, bundle, changed=True)
 
@@ -117,142 +153,132 @@ def _known_bundle(home: Home, warehouse: Database, fingerprint: str) -> Bundle |
 
 
 def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
-    """Read the split and fit what is fitted before the network: vocabulary, scale and biases."""
+    """The split, and the scale its training part stands on."""
     digest = current_digest(warehouse)
     ratings = read_split(warehouse, config.split)
-    everyone = ratings.part(Part.TRAIN)
-    is_known_N = np.bincount(everyone.values_UM.indices, minlength=everyone.num_movies) > 0
-    vocabulary = everyone.movie_ids_M[is_known_N]
-    titles = warehouse.table("vectors/movies")["title"].filter(pa.array(is_known_N)).to_pylist()
-    train = everyone.restrict_movies(vocabulary)
+    if config.needs_dev and not ratings.part(Part.DEV).num_ratings:
+        raise SplitError(
+            f"the {config.split.kind} split holds back no dev rating, by which a blend is weighed "
+            "and a refit is told its epochs; give it some, as --set split.dev_fraction=0.05"
+        )
     return _Inputs(
+        config=config,
         ratings=ratings,
-        train=train,
-        dev=ratings.part(Part.DEV).restrict_movies(vocabulary),
-        titles=titles,
-        scale=read_scale(warehouse, train),
-        biases=fit_biases(train.values_UM, config.biases.user_damping, config.biases.movie_damping),
+        titles_N=warehouse.table("vectors/movies")["title"],
+        scale=read_scale(warehouse, ratings.part(Part.TRAIN)),
         data_digest=digest,
         fingerprint=_fingerprint(config, digest),
     )
 
 
+def _is_rated_N(ratings: RatingMatrix) -> npt.NDArray[np.bool_]:
+    return np.bincount(ratings.values_UM.indices, minlength=ratings.num_movies) > 0
+
+
 def _fingerprint(config: Config, digest: str) -> str:
     """Equal for two runs that would train the same bundle."""
     sections = config.model_dump(
-        mode="json", include={"name", "split", "model", "biases", "train", "export"}
+        mode="json", include={"name", "split", "model", "biases", "train", "export", "refit"}
     )
     text = json.dumps([sections, digest, version("deeprec"), version("torch")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _build_network(config: Config, inputs: _Inputs) -> RatingPredictor:
-    options = config.model.model_dump(exclude={"center"})
-    autoencoder = Autoencoder(inputs.train.num_movies, seed=config.train.seed, **options)
-    if config.model.center == "none":
-        return RatingPredictor(autoencoder)
-    biases = inputs.biases
-    movie_bias_M = torch.from_numpy(biases.movie_bias_M)
-    return RatingPredictor(
-        autoencoder, DampedBiases(biases.global_mean, movie_bias_M, biases.user_damping)
+def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
+    """Fit, seal, record; the checkpoints go once all of that is done."""
+    config = inputs.config
+    keeping = Keeping(
+        home.checkpoints / f"{inputs.fingerprint[:16]}.pt", inputs.fingerprint, progress
     )
-
-
-def _train_bundle(home: Home, config: Config, inputs: _Inputs, progress: Progress) -> Bundle:
-    """Fit, seal, record; the checkpoint goes once all of that is done."""
-    network = _build_network(config, inputs)
-    checkpoint = home.checkpoints / f"{inputs.fingerprint[:16]}.pt"
-    result = fit(
-        network,
-        inputs.train.values_UM,
-        inputs.dev.values_UM if inputs.dev.num_ratings else None,
-        config.train,
-        inputs.scale,
-        checkpoint=checkpoint,
-        fingerprint=inputs.fingerprint,
-        progress=progress,
-    )
-    bundle, dev = _seal(home, config, inputs, network, result)
-    epochs = [Epoch(**asdict(epoch)) for epoch in result.epochs]
+    material = inputs.material(Part.TRAIN)
+    fitted = fit_model(config, material, keeping)
+    trained_at = datetime.now(UTC)
+    bundle_id = f"{config.name}-{trained_at:%Y%m%dT%H%M%S}-{inputs.fingerprint[:8]}"
+    with new_bundle(home.models, bundle_id) as folder:
+        draft = _Draft(inputs, bundle_id, trained_at)
+        manifest, dev = draft.fill(folder, fitted, material)
+        if config.refit:
+            again = inputs.material(Part.TRAIN, Part.DEV)
+            refitted = refit_model(config, fitted, again, keeping)
+            manifest = draft.refill(folder, refitted, again, manifest)
+        write_manifest(folder, manifest)
+    bundle = open_bundle(home.models / bundle_id)
+    epochs = [
+        Epoch(member=name, **asdict(epoch))
+        for name, member in fitted.members.items()
+        for epoch in member.result.epochs
+    ]
     with open_warehouse(home, config.warehouse) as warehouse:
         record_model(warehouse, bundle, inputs.fingerprint, epochs, dev.figures if dev else ())
-    checkpoint.unlink(missing_ok=True)
+    for checkpoint in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
+        checkpoint.unlink()
     return bundle
 
 
-def _seal(
-    home: Home, config: Config, inputs: _Inputs, network: RatingPredictor, result: FitResult
-) -> tuple[Bundle, EvaluateReport | None]:
-    """Export into a new bundle folder, measure that on dev, and give it its name."""
-    trained_at = datetime.now(UTC)
-    bundle_id = f"{config.name}-{trained_at:%Y%m%dT%H%M%S}-{inputs.fingerprint[:8]}"
-    vocabulary = Vocabulary(
-        inputs.train.movie_ids_M,
-        inputs.titles,
-        inputs.biases.movie_bias_M,
-        np.bincount(inputs.train.values_UM.indices, minlength=inputs.train.num_movies),
-    )
-    with new_bundle(home.models, bundle_id) as folder:
-        exported = export_onnx(
-            network, inputs.scale, inputs.train.values_UM, folder / GRAPH, config.export
-        )
-        manifest = _manifest(
-            config,
-            inputs,
-            result,
-            exported,
-            bundle_id=bundle_id,
-            trained_at=trained_at,
+@dataclass(frozen=True)
+class _Draft:
+    """A bundle in the making."""
+
+    inputs: _Inputs
+    bundle_id: str
+    trained_at: datetime
+
+    def fill(
+        self, folder: Path, fitted: FittedModel, material: Material
+    ) -> tuple[Manifest, EvaluateReport | None]:
+        """Export a model into the folder, weigh its members on dev, and measure it there."""
+        manifest = self._export(folder, fitted, material)
+        if not material.dev:
+            return manifest, None
+        vocabulary = self.inputs.vocabulary(material)
+        weighed = weigh_members(Bundle(folder, manifest, vocabulary), material)
+        told = EvaluateConfig(part="dev", device=self.inputs.config.train.device)
+        dev = evaluate_bundle(Bundle(folder, weighed, vocabulary), self.inputs.ratings, told)
+        return weighed.model_copy(update={"metrics": _metrics(dev)}), dev
+
+    def refill(
+        self, folder: Path, refitted: FittedModel, material: Material, before: Manifest
+    ) -> Manifest:
+        """Export the refitted model over the one that dev has chosen, whose choices stand."""
+        kept = {
+            "members": before.members,
+            "intercept": before.intercept,
+            "metrics": before.metrics,
+            "trained_on": ("train", "dev"),
+        }
+        return self._export(folder, refitted, material).model_copy(update=kept)
+
+    def _export(self, folder: Path, fitted: FittedModel, material: Material) -> Manifest:
+        inputs, config = self.inputs, self.inputs.config
+        exported = fitted.export(folder, material, config.export)
+        vocabulary = inputs.vocabulary(material)
+        write_vocabulary(folder, vocabulary)
+        return Manifest(
+            bundle_id=self.bundle_id,
+            name=config.name,
+            trained_at=self.trained_at,
+            config=as_plain_values(config),
+            data_digest=inputs.data_digest,
+            split_id=config.split.split_id,
+            first_train_day=inputs.ratings.first_train_day,
+            last_train_day=inputs.ratings.last_train_day,
+            num_train_ratings=material.train.num_ratings,
+            num_train_users=int(np.count_nonzero(np.diff(material.train.values_UM.indptr))),
+            scale=inputs.scale,
+            global_mean=material.biases.global_mean,
+            user_damping=material.biases.user_damping,
+            seed=config.train.seed,
+            device=fitted.device,
+            members=fitted.described(),
+            intercept=0.0,
+            trained_on=("train",),
+            opset=exported.opset,
+            largest_difference=exported.largest_difference,
+            tolerance=exported.tolerance,
+            metrics={},
+            versions=installed_versions(),
             vocabulary_digest=vocabulary.digest,
         )
-        write_vocabulary(folder, vocabulary)
-        dev = None
-        if inputs.ratings.part(Part.DEV).num_ratings:
-            dev = evaluate_bundle(
-                Bundle(folder, manifest, vocabulary),
-                inputs.ratings,
-                EvaluateConfig(part="dev", device=config.train.device),
-            )
-            manifest = manifest.model_copy(update={"metrics": _metrics(dev)})
-        write_manifest(folder, manifest)
-    return open_bundle(home.models / bundle_id), dev
-
-
-def _manifest(
-    config: Config,
-    inputs: _Inputs,
-    result: FitResult,
-    exported: ExportReport,
-    *,
-    bundle_id: str,
-    trained_at: datetime,
-    vocabulary_digest: str,
-) -> Manifest:
-    return Manifest(
-        bundle_id=bundle_id,
-        name=config.name,
-        trained_at=trained_at,
-        config=as_plain_values(config),
-        data_digest=inputs.data_digest,
-        split_id=config.split.split_id,
-        first_train_day=inputs.ratings.first_train_day,
-        last_train_day=inputs.ratings.last_train_day,
-        num_train_ratings=inputs.train.num_ratings,
-        num_train_users=int(np.count_nonzero(np.diff(inputs.train.values_UM.indptr))),
-        scale=inputs.scale,
-        global_mean=inputs.biases.global_mean,
-        user_damping=inputs.biases.user_damping,
-        seed=config.train.seed,
-        device=result.device,
-        num_epochs=len(result.epochs),
-        best_epoch=result.best_epoch,
-        opset=exported.opset,
-        largest_difference=exported.largest_difference,
-        tolerance=exported.tolerance,
-        metrics={},
-        versions=installed_versions(),
-        vocabulary_digest=vocabulary_digest,
-    )
 
 
 def _metrics(dev: EvaluateReport) -> dict[str, float]:
@@ -279,7 +305,8 @@ def _report(warehouse: Database, bundle: Bundle, *, changed: bool) -> TrainRepor
         seed=manifest.seed,
         data_digest=manifest.data_digest,
         split_id=manifest.split_id,
-        best_epoch=manifest.best_epoch,
+        trained_on=manifest.trained_on,
+        members=manifest.members,
         epochs=read_epochs(warehouse, manifest.bundle_id),
         largest_difference=manifest.largest_difference,
         dev=dev if figures else None,

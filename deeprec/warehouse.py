@@ -17,7 +17,7 @@ from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _RETRY_S = 0.2
 # A full disk, too little memory; both can also end a transaction or the whole database.
 _REFUSED = (

@@ -69,6 +69,15 @@ def split_page(report: MaterializeReport) -> Page:
         f"The {report.split} split of {_data_link(report.data_digest)}.",
         _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
     ]
+    if report.lists:
+        parts += ["## Lists", _lists_table(report)]
+    if report.published:
+        verdict = "other counts than" if report.deviations else "the counts that"
+        parts += [
+            f"## As published: {report.protocol}",
+            f"The split has {verdict} its protocol was published with.",
+            _published_table(report),
+        ]
     return Page(f"split-{report.split_id}", "Ratings by part of the split", "\n\n".join(parts))
 
 
@@ -82,11 +91,9 @@ def model_page(report: "TrainReport") -> Page:
         ("trained", "by this run" if report.changed else "by an earlier run of the same inputs"),
         ("device", report.device),
         ("seed", report.seed),
-        ("epochs", len(report.epochs)),
-        ("epoch kept", report.best_epoch),
+        ("fitted to", " and ".join(report.trained_on)),
         ("largest difference of ONNX to torch", f"{report.largest_difference:.1e}"),
     ]
-    curve = b64encode(learning_curve(report.epochs, report.best_epoch)).decode()
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
@@ -94,7 +101,14 @@ def model_page(report: "TrainReport") -> Page:
     ]
     if report.dev:
         parts += ["## On dev", _metrics_table(report.dev)]
-    parts += ["## Learning curve", f"![RMSE by epoch](data:image/png;base64,{curve})"]
+    if len(report.members) > 1:
+        parts += ["## Members", _members_table(report)]
+    for member in report.members:
+        epochs = [epoch for epoch in report.epochs if epoch.member == member.name]
+        if epochs:
+            curve = b64encode(learning_curve(epochs, member.best_epoch)).decode()
+            title = "Learning curve" if len(report.members) == 1 else f"Epochs of {member.name}"
+            parts += [f"## {title}", f"![RMSE by epoch](data:image/png;base64,{curve})"]
     return Page(_model_key(report.bundle_id), "A trained model", "\n\n".join(parts))
 
 
@@ -128,6 +142,23 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
     return Page("scores", "Published predictions", "\n\n".join(parts))
 
 
+def _members_table(report: "TrainReport") -> str:
+    """One row a member of a blend."""
+    return _table(
+        ["member", "weight", "RMSE on dev", "epochs", "epoch kept"],
+        [
+            (
+                member.name,
+                f"{member.weight:.3f}",
+                "" if member.dev_rmse is None else f"{member.dev_rmse:.4f}",
+                member.num_epochs,
+                member.best_epoch,
+            )
+            for member in report.members
+        ],
+    )
+
+
 def _source_row(source: SourceReport) -> Sequence[object]:
     return (
         source.source,
@@ -138,6 +169,28 @@ def _source_row(source: SourceReport) -> Sequence[object]:
         source.rows_kept,
         source.rows_replaced,
         source.rows_rejected,
+    )
+
+
+def _lists_table(report: MaterializeReport) -> str:
+    """One row a list of pairs."""
+    return _table(
+        ["part", "list", "pairs", "repeated", "without a rating"],
+        [
+            (row.part, row.path, row.num_pairs, row.num_repeated, row.num_absent)
+            for row in report.lists
+        ],
+    )
+
+
+def _published_table(report: MaterializeReport) -> str:
+    """One row a published count."""
+    return _table(
+        ["part", "what", "published", "found", "agrees"],
+        [
+            (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
+            for row in report.published
+        ],
     )
 
 

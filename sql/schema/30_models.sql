@@ -7,7 +7,6 @@ create table if not exists models (
     data_digest varchar not null,
     seed bigint not null,
     device varchar not null,
-    best_epoch integer not null,
     dev_rmse double,
     largest_difference double not null,
     trained_at timestamp not null,

@@ -1,8 +1,9 @@
--- One row a user in index order: his vector, and the part of each of its ratings.
+-- One row a user in index order: his vector with its days, and the part of each of its ratings.
 select
     user_vectors.user_id,
     user_vectors.movie_indexes,
     user_vectors.ratings,
+    user_vectors.rating_days,
     coalesce(split_vectors.parts, []) as parts
 from user_vectors
 left join split_vectors

@@ -165,13 +165,13 @@ def test_biases_are_those_of_the_floor() -> None:
 
 
 def test_no_ratings_and_no_damping_leave_a_user_without_bias() -> None:
-    biases = DampedBiases(3.5, torch.tensor([0.5, -0.5]), user_damping=0.0)
+    biases = DampedBiases(3.5, torch.tensor([0.5, -0.5]), row_damping=0.0)
     assert [[4.0, 3.0]] == biases(torch.zeros(1, 2), torch.zeros(1, 2)).tolist()
 
 
 def test_a_centred_network_sees_what_biases_leave_of_rated_movies() -> None:
     network = RatingPredictor(
-        copying_network(3), DampedBiases(3.0, torch.tensor([1.0, 0.0, -1.0]), user_damping=1.0)
+        copying_network(3), DampedBiases(3.0, torch.tensor([1.0, 0.0, -1.0]), row_damping=1.0)
     )
     # One rating, 5 against 3 + 1: the user's bias is 1 / (1 + 1).
     predicted_BM = network(torch.tensor([[5.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]]))
@@ -180,7 +180,7 @@ def test_a_centred_network_sees_what_biases_leave_of_rated_movies() -> None:
 
 def test_a_centred_network_takes_a_rating_of_zero_for_a_rating() -> None:
     network = RatingPredictor(
-        copying_network(2), DampedBiases(1.0, torch.zeros(2), user_damping=0.0)
+        copying_network(2), DampedBiases(1.0, torch.zeros(2), row_damping=0.0)
     )
     predicted_BM = network(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
     assert [0.0, 0.0] == pytest.approx(predicted_BM[0].tolist())

@@ -27,7 +27,7 @@ def test_the_model_is_fed_the_training_part_and_measured_on_the_other(
     test = ratings.part(Part.TEST).restrict_movies(known_M)
     assert ratings.part(Part.TEST).num_ratings == test.num_ratings
     users_R, movies_R = test.values_UM.nonzero()
-    predicted_UM = bundle.graph("cpu").predict(train.values_UM).predicted_BM
+    predicted_UM = bundle.model("cpu").predict(train, {}, counted=True).clip(1, 5)
     difference_R = predicted_UM[users_R, movies_R] - test.values_UM.data
     assert np.sqrt(np.mean(difference_R**2)) == pytest.approx(report.figure(MODEL).rmse, abs=1e-5)
     mean = bundle.manifest.global_mean

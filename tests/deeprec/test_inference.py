@@ -41,12 +41,11 @@ def test_a_user_scores_alike_alone_and_in_any_batch(
     graph_path: Path, ratings_UM: sparse.csr_array[np.float32], device: Device
 ) -> None:
     graph = open_graph(graph_path, device)
-    assert (device, NUM_MOVIES) == (graph.device, graph.num_movies)
+    assert (device, NUM_MOVIES) == (graph.device, graph.num_columns)
     whole = graph.predict(ratings_UM)
     for batch_size in (1, 3, 100):
-        parts = list(graph.predict_batches(ratings_UM, batch_size))
-        assert list(range(10)) == [u for rows, _ in parts for u in range(rows.start, rows.stop)]
-        unclipped_UM = np.concatenate([scores.unclipped_BM for _, scores in parts])
+        batches = [ratings_UM[start : start + batch_size] for start in range(0, 10, batch_size)]
+        unclipped_UM = np.concatenate([graph.predict(batch).unclipped_BM for batch in batches])
         np.testing.assert_allclose(unclipped_UM, whole.unclipped_BM, atol=1e-5)
 
 
@@ -65,11 +64,6 @@ def test_a_rating_of_zero_is_not_a_missing_one(graph_path: Path) -> None:
     zero = graph.predict(sparse.csr_array(one_zero, shape=(1, NUM_MOVIES)))
     nothing = graph.predict(sparse.csr_array(np.zeros((1, NUM_MOVIES), dtype=np.float32)))
     assert zero.unclipped_BM.mean() < nothing.unclipped_BM.mean() - 0.5
-
-
-def test_no_users_are_no_batches(graph_path: Path) -> None:
-    nobody_UM = sparse.csr_array(np.zeros((0, NUM_MOVIES), dtype=np.float32))
-    assert [] == list(open_graph(graph_path, "cpu").predict_batches(nobody_UM, 4))
 
 
 def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from deeprec.registry import Epoch
 
 def epoch(number: int, train_rmse: float, dev_rmse: float | None) -> Epoch:
     return Epoch(
-        epoch=number, train_rmse=train_rmse, dev_rmse=dev_rmse, learning_rate=0.005, seconds=1.0
+        member="model",
+        epoch=number,
+        train_rmse=train_rmse,
+        dev_rmse=dev_rmse,
+        test_rmse=None,
+        learning_rate=0.005,
+        seconds=1.0,
     )
 
 

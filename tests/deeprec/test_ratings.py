@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deeprec.ratings import RatingMatrix, RatingScale
+from deeprec.ratings import UNDATED, RatingMatrix, RatingScale
 
 
 def matrix() -> RatingMatrix:
@@ -59,6 +61,40 @@ def test_marked_ratings_and_users_are_kept() -> None:
     users = matrix().select_users(np.array([False, True, True]))
     assert [2, 3] == users.user_ids_U.tolist()
     assert [1, 2] == matrix().select_rows(slice(0, 2)).user_ids_U.tolist()
+
+
+def dated() -> RatingMatrix:
+    """As `matrix`, given on the days 100, none and 300."""
+    days_R = np.array([100, UNDATED, 300], dtype=np.int32)
+    return dataclasses.replace(matrix(), days_R=days_R)
+
+
+@pytest.mark.parametrize(
+    ("selected", "days"),
+    [
+        (dated().restrict_movies(np.array([20, 30, 40])), [UNDATED, 300]),
+        (dated().restrict_movies(np.array([], dtype=np.int64)), []),
+        (dated().select_ratings(np.array([True, False, True])), [100, 300]),
+        (dated().select_rows(slice(0, 2)), [100, UNDATED]),
+        (dated().select_rows(slice(1, 9)), [300]),
+        (dated().select_rows(slice(1, 2)), []),
+        (dated().select_users(np.array([False, True, True])), [300]),
+    ],
+)
+def test_a_rating_keeps_its_day(selected: RatingMatrix, days: list[int]) -> None:
+    assert selected.days_R is not None
+    assert days == selected.days_R.tolist()
+
+
+def test_days_that_were_not_read_stay_so() -> None:
+    ratings = matrix()
+    for selected in (
+        ratings.restrict_movies(np.array([20])),
+        ratings.select_ratings(np.array([True, False, True])),
+        ratings.select_rows(slice(0, 2)),
+        ratings.select_users(np.array([False, True, True])),
+    ):
+        assert selected.days_R is None
 
 
 @given(st.sets(st.integers(0, 12)), st.sets(st.integers(0, 12), min_size=1))

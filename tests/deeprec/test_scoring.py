@@ -69,7 +69,7 @@ def test_a_score_is_what_the_graph_says_of_the_whole_vector(
     bundle = open_bundle(bundle_dir)
     row = ratings.user_ids_U.tolist().index(1003)
     vector = ratings.select_rows(slice(row, row + 1)).restrict_movies(bundle.vocabulary.movie_ids_M)
-    predicted_M = bundle.graph("cpu").predict(vector.values_UM).predicted_BM[0]
+    predicted_M = bundle.model("cpu").predict(vector, {}, counted=True)[0].clip(1, 5)
     found = dict(
         query(
             report.path,

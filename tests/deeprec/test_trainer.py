@@ -17,8 +17,9 @@ from scipy import sparse
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.config import Device, TrainConfig
 from deeprec.errors import TrainingError
+from deeprec.objectives import masked_mse
 from deeprec.ratings import RatingScale
-from deeprec.trainer import EpochRecord, fit, masked_mse
+from deeprec.trainer import EpochRecord, fit
 
 Matrix = npt.NDArray[np.float64]
 Ratings = sparse.csr_array[np.float32]
@@ -28,8 +29,11 @@ NUM_USERS, NUM_MOVIES = 30, 12
 NO_RATINGS = sparse.csr_array(np.zeros((NUM_USERS, NUM_MOVIES), dtype=np.float32))
 
 
+QUICK = {"num_epochs": 4, "batch_size": 8, "device": "cpu", "checkpoint_every_s": 0}
+
+
 def settings(**values: Any) -> TrainConfig:  # noqa: ANN401 - whatever TrainConfig takes
-    return TrainConfig(**{"num_epochs": 4, "batch_size": 8, "device": "cpu", **values})
+    return TrainConfig(**{**QUICK, **values})
 
 
 def sparse_ratings(rows: list[list[float | None]]) -> Ratings:

@@ -25,7 +25,7 @@ def predictions(home: Home, bundle: Bundle, config: Config) -> Floats:
     with open_warehouse(home) as warehouse:
         training = read_split(warehouse, config.split).part(Part.TRAIN)
     known = training.restrict_movies(bundle.vocabulary.movie_ids_M)
-    return bundle.graph("cpu").predict(known.values_UM).unclipped_BM
+    return bundle.model("cpu").predict(known, {}, counted=True)
 
 
 def test_a_report_holds_the_learning_curve_and_the_floors(
@@ -35,11 +35,9 @@ def test_a_report_holds_the_learning_curve_and_the_floors(
     assert [1, 2, 3] == [epoch.epoch for epoch in report.epochs]
     assert report.dev is not None
     best = min(report.epochs, key=lambda epoch: epoch.dev_rmse or np.inf)
-    assert best.epoch == report.best_epoch
-    assert best.dev_rmse == pytest.approx(report.dev.figure("autoencoder").rmse, abs=1e-4)
-    assert {"autoencoder", "bias", "global mean"} == {
-        figure.predictor for figure in report.dev.figures
-    }
+    assert best.epoch == report.members[0].best_epoch
+    assert best.dev_rmse == pytest.approx(report.dev.figure("model").rmse, abs=1e-4)
+    assert {"model", "bias", "global mean"} == {figure.predictor for figure in report.dev.figures}
 
 
 def test_what_has_been_trained_is_not_trained_again(
@@ -159,8 +157,8 @@ def test_nothing_that_is_fitted_sees_a_held_out_rating(tiny_config: Config, tmp_
         with open_warehouse(home) as warehouse:
             known = read_split(warehouse, config.split).part(Part.TRAIN)
         users = known.select_users(np.isin(known.user_ids_U, np.arange(9)))
-        values_UM = users.restrict_movies(bundle.vocabulary.movie_ids_M).values_UM
-        graphs.append(bundle.graph("cpu").predict(values_UM).unclipped_BM)
+        inputs = users.restrict_movies(bundle.vocabulary.movie_ids_M)
+        graphs.append(bundle.model("cpu").predict(inputs, {}, counted=True))
     np.testing.assert_array_equal(graphs[0], graphs[1])
 
 
@@ -171,7 +169,7 @@ def test_without_dev_ratings_there_is_nothing_to_choose_by(
     config = tiny_config.model_copy(update={"split": split})
     rows = [f"{user},{movie},{1 + user % 5}" for user in range(6) for movie in range(5)]
     _, report = train_on_files(tmp_path / "files", config, rows, ["1,9,3"])
-    assert (3, None) == (report.best_epoch, report.dev)
+    assert (3, None) == (report.members[0].best_epoch, report.dev)
 
 
 def test_stale_vectors_are_not_trained_on(

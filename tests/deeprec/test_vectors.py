@@ -9,8 +9,17 @@ from deeprec.config import Config
 from deeprec.errors import SplitError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion import ingest
+from deeprec.ratings import UNDATED, RatingMatrix
 from deeprec.splits import FileSplit, LastKSplit, Part, RandomSplit, Split, TimeSplit
-from deeprec.vectors import MaterializeReport, SplitRatings, materialize, read_split
+from deeprec.vectors import (
+    MaterializeReport,
+    SplitRatings,
+    materialize,
+    movie_ids,
+    rating_matrix,
+    read_split,
+    read_users,
+)
 from deeprec.warehouse import open_warehouse
 
 # user_id, movie_id, rating, day of January 2005
@@ -55,6 +64,50 @@ def test_a_vector_holds_a_users_movies_in_order_and_their_ratings(home: Home) ->
     assert [4, 7, 9] == everything.user_ids_U.tolist()
     assert [10, 20, 30, 40] == everything.movie_ids_M.tolist()
     assert [[0, 0, 0, 5], [3, 4, 5, 0], [0, 1, 2, 0]] == everything.values_UM.toarray().tolist()
+
+
+NEW_YEAR_2005 = 12_784  # days after 1970-01-01
+
+
+def days_of(ratings: RatingMatrix) -> list[int]:
+    assert ratings.days_R is not None
+    days: list[int] = ratings.days_R.tolist()
+    return days
+
+
+def test_a_rating_has_its_day_beside_it(home: Home) -> None:
+    take_in(home, ROWS)
+    _, ratings = divide(home, RandomSplit(test_fraction=0.4, dev_fraction=0.2))
+    in_order_R = NEW_YEAR_2005 + np.array([8, 1, 2, 0, 3, 4])
+    assert in_order_R.tolist() == days_of(ratings.everything)
+    for code, part in enumerate(Part):
+        assert in_order_R[ratings.part_R == code].tolist() == days_of(ratings.part(part))
+
+
+def test_a_day_is_whole_and_may_be_missing_or_long_ago(home: Home) -> None:
+    home.path.mkdir()
+    files = {
+        "dated.csv": "user_id,movie_id,rating,date\n"
+        "1,10,1,2005-01-01 23:59:59\n1,30,2,1969-12-31 00:00:01\n1,40,3,9999-12-31\n",
+        "undated.csv": "user_id,movie_id,rating\n1,20,4\n",
+    }
+    for name, text in files.items():
+        (home.path / name).write_text(text)
+        ingest(home, [str(home.path / name)], Config())
+    _, ratings = divide(home, RandomSplit())
+    assert [NEW_YEAR_2005, UNDATED, -1, 2_932_896] == days_of(ratings.everything)
+
+
+def test_users_come_with_days_only_when_asked(home: Home) -> None:
+    take_in(home, ROWS)
+    materialize(home, Config())
+    with open_warehouse(home) as warehouse:
+        movies = movie_ids(warehouse)
+        plain = rating_matrix(read_users(warehouse, 1, 3), movies)
+        dated = rating_matrix(read_users(warehouse, 1, 3, with_days=True), movies)
+    assert plain.days_R is None
+    assert [7, 9] == plain.user_ids_U.tolist() == dated.user_ids_U.tolist()
+    assert [NEW_YEAR_2005 + day for day in (1, 2, 0, 3, 4)] == days_of(dated)
 
 
 def test_materializing_again_changes_nothing(home: Home) -> None:

@@ -1,0 +1,109 @@
+"""Kernel ridge regression as torch modules, which is how it becomes an ONNX graph.
+
+Shape legend: B users of a batch, M movies.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from deeprec.autoencoder import DampedBiases
+
+_SMALLEST = 1e-12  # below every square that still matters; keeps 0 / 0 at 0
+
+
+class MovieKernelRidge(nn.Module):
+    """One regression a user over the movies that he has rated, by conjugate gradients.
+
+    The system of B users is solved at once: a product with the masked kernel of every user is
+    one dense matrix product (Hestenes and Stiefel 1952).
+    """
+
+    def __init__(
+        self, biases: DampedBiases, rated_weight: float, ridge: float, num_steps: int
+    ) -> None:
+        super().__init__()
+        self.biases = biases
+        self.rated_weight = rated_weight
+        self.ridge = ridge
+        self.num_steps = num_steps
+
+    def forward(
+        self,
+        ratings_BM: Tensor,
+        rated_BM: Tensor,
+        kernel_MM: Tensor,
+        scale_M: Tensor,
+        counted_B1: Tensor,
+    ) -> Tensor:
+        """B x M: predicted ratings, not clipped to the scale.
+
+        Args:
+            ratings_BM: the ratings; 0 where unrated.
+            rated_BM: 1 where rated, 0 elsewhere.
+            kernel_MM: `deeprec.kernel_ridge.MovieKernel`'s, over everybody.
+            scale_M: its features' scales.
+            counted_B1: 1 for users whose ratings are in the kernel, and must be taken out of it.
+        """
+        baseline_BM = self.biases(ratings_BM, rated_BM)
+        left_BM = (ratings_BM - baseline_BM) * rated_BM
+        own_scale_BM = scale_M * counted_B1
+        own_left_BM = left_BM * own_scale_BM
+        own_rated_BM = self.rated_weight * rated_BM * own_scale_BM
+
+        def kernel_times(dual_BM: Tensor) -> Tensor:
+            own_BM = own_left_BM * _dot(own_left_BM, dual_BM)
+            own_BM = own_BM + own_rated_BM * _dot(own_rated_BM, dual_BM)
+            image_BM: Tensor = dual_BM @ kernel_MM - own_BM
+            return image_BM
+
+        dual_BM = torch.zeros_like(left_BM)
+        rest_BM = direction_BM = left_BM
+        rest_B1 = _dot(rest_BM, rest_BM)
+        for _ in range(self.num_steps):
+            image_BM = rated_BM * kernel_times(direction_BM) + self.ridge * direction_BM
+            length_B1 = rest_B1 / _dot(direction_BM, image_BM).clamp(min=_SMALLEST)
+            dual_BM = dual_BM + length_B1 * direction_BM
+            rest_BM = rest_BM - length_B1 * image_BM
+            new_rest_B1 = _dot(rest_BM, rest_BM)
+            direction_BM = rest_BM + new_rest_B1 / rest_B1.clamp(min=_SMALLEST) * direction_BM
+            rest_B1 = new_rest_B1
+        predicted_BM: Tensor = baseline_BM + kernel_times(dual_BM)
+        return predicted_BM
+
+
+class UserKernelRidge(nn.Module):
+    """What regressions over users come to for one of them: two linear layers on his vector."""
+
+    needs_rated = True
+    residual_MM: Tensor
+    rated_MM: Tensor
+
+    def __init__(
+        self,
+        biases: DampedBiases,
+        residual_MM: Tensor,
+        rated_MM: Tensor,
+        rated_weight: float,
+        count_power: float,
+    ) -> None:
+        super().__init__()
+        self.biases = biases
+        self.register_buffer("residual_MM", residual_MM)
+        self.register_buffer("rated_MM", rated_MM)
+        self.rated_weight = rated_weight
+        self.count_power = count_power
+
+    def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None) -> Tensor:
+        """B x M: predicted ratings, not clipped to the scale."""
+        assert rated_BM is not None, "biases need to know which columns are rated"
+        baseline_BM = self.biases(ratings_BM, rated_BM)
+        left_BM = (ratings_BM - baseline_BM) * rated_BM
+        scale_B1 = rated_BM.sum(dim=1, keepdim=True).clamp(min=1.0) ** -self.count_power
+        added_BM = left_BM @ self.residual_MM + self.rated_weight * (rated_BM @ self.rated_MM)
+        predicted_BM: Tensor = baseline_BM + scale_B1 * added_BM
+        return predicted_BM
+
+
+def _dot(a_BM: Tensor, b_BM: Tensor) -> Tensor:
+    """B x 1: row by row."""
+    return (a_BM * b_BM).sum(dim=1, keepdim=True)

@@ -1,0 +1,388 @@
+"""Fitting one model of any kind, and turning it into graphs; needs torch.
+
+Shape legend: U users, M movies, P probe users, C a code.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.baselines import Biases, fit_biases
+from deeprec.batches import DenseBatches
+from deeprec.config import (
+    AutoencoderConfig,
+    BiasConfig,
+    ExportConfig,
+    KernelRidgeConfig,
+    TrainConfig,
+)
+from deeprec.export import (
+    ExportReport,
+    Input,
+    agreement,
+    clip,
+    difference,
+    export_onnx,
+    probe_users,
+    write_graph,
+)
+from deeprec.inference import (
+    COUNTED,
+    KERNEL,
+    MOVIE_CODES,
+    PREDICTED,
+    RATED,
+    RATINGS,
+    SCALE,
+    UNCLIPPED,
+    USER_CODES,
+)
+from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
+from deeprec.kernel_ridge import fit_movie_weights
+from deeprec.models import ENCODER, GRAPH, USERS, open_model
+from deeprec.progress import Progress, silent
+from deeprec.ratings import Floats, RatingMatrix, RatingScale
+from deeprec.trainer import EpochRecord, FitResult, fit
+
+_DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
+_NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a model is fitted to. Only `dev` and `watched` have seen held-out ratings."""
+
+    train: RatingMatrix
+    dev: RatingMatrix | None
+    watched: RatingMatrix | None
+    scale: RatingScale
+    biases: Biases
+    damping: BiasConfig
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where an unfinished fit is kept, and who is told how it goes."""
+
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+    progress: Progress = silent
+    on_epoch: Callable[[EpochRecord], None] | None = None
+
+
+class Fitted(Protocol):
+    """A model that has been fitted."""
+
+    @property
+    def result(self) -> FitResult:
+        """How its fit went."""
+
+    @property
+    def fold_in_ridge(self) -> float:
+        """Penalty on the code of a user who was not there at training; 0 where there is none."""
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """Write its files into a folder and prove that they agree with it.
+
+        Raises:
+            ExportError: they do not.
+        """
+
+
+def fit_member(
+    model: AutoencoderConfig | KernelRidgeConfig,
+    train: TrainConfig,
+    material: Material,
+    keeping: Keeping,
+) -> Fitted:
+    """A model of the kind that the configuration names, fitted to the training ratings.
+
+    Raises:
+        DeviceError: a device was asked for that cannot be used.
+        TrainingError: there is nothing to train on, or the fit diverged.
+    """
+    if isinstance(model, KernelRidgeConfig):
+        return _fit_kernel_ridge(model, material, keeping)
+    return _fit_autoencoder(model, train, material, keeping)
+
+
+@dataclass(frozen=True)
+class FittedAutoencoder:
+    """A network over users' vectors, or over movies'."""
+
+    config: AutoencoderConfig
+    network: RatingPredictor
+    result: FitResult
+    fold_in_ridge: float
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """See `Fitted`."""
+        if self.config.orientation == "movies":
+            return _export_codes(self, folder, material, config)
+        values_UM = material.train.values_UM
+        return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
+
+
+@dataclass(frozen=True)
+class FittedUserKernel:
+    """Regressions over users, which come to two linear layers."""
+
+    module: UserKernelRidge
+    result: FitResult
+    fold_in_ridge: float = 0.0
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """See `Fitted`."""
+        values_UM = material.train.values_UM
+        return export_onnx(self.module, material.scale, values_UM, folder / GRAPH, config)
+
+
+@dataclass(frozen=True)
+class FittedMovieKernel:
+    """Regressions over each user's movies; nothing is fitted but the biases."""
+
+    config: KernelRidgeConfig
+    module: MovieKernelRidge
+    result: FitResult
+    fold_in_ridge: float = 0.0
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """See `Fitted`."""
+        num_movies = material.train.num_movies
+        inputs = {
+            RATINGS: Input(torch.zeros(2, num_movies)),
+            RATED: Input(torch.zeros(2, num_movies)),
+            KERNEL: Input(torch.zeros(num_movies, num_movies), is_batch=False),
+            SCALE: Input(torch.ones(num_movies), is_batch=False),
+            COUNTED: Input(torch.ones(2, 1)),
+        }
+        module = _ClippedKernel(self.module, material.scale).eval()
+        opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
+        model = open_model(folder, self.config, material.biases)
+        side = model.movie_side(material.train)
+        probes = _probes(material)
+        given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
+        worst = 0.0
+        for counted in (True, False):
+            found_PM = model.predict(probes, side, counted=counted)
+            ratings_PM, rated_PM = _dense(probes.values_UM)
+            flags_P1 = torch.full((probes.num_users, 1), float(counted))
+            with torch.no_grad():
+                expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
+            worst = max(worst, difference(expected_PM, found_PM, material.scale))
+        return agreement(worst, probes.num_users, opset, config)
+
+
+def _fit_autoencoder(
+    model: AutoencoderConfig, train: TrainConfig, material: Material, keeping: Keeping
+) -> FittedAutoencoder:
+    def rows(ratings: RatingMatrix | None) -> sparse.csr_array[np.float32] | None:
+        return None if ratings is None else _rows(ratings, model)
+
+    train_UN = _rows(material.train, model)
+    network = build_network(model, material, train.seed)
+    result = fit(
+        network,
+        train_UN,
+        rows(material.dev),
+        train,
+        material.scale,
+        watched_UN=rows(material.watched),
+        checkpoint=keeping.checkpoint,
+        fingerprint=keeping.fingerprint,
+        progress=keeping.progress,
+        on_epoch=keeping.on_epoch,
+    )
+    return FittedAutoencoder(model, network, result, train.l2 or _DEFAULT_RIDGE)
+
+
+def build_network(model: AutoencoderConfig, material: Material, seed: int) -> RatingPredictor:
+    """The network of a configuration, with its initial weights and fitted biases."""
+    options = model.model_dump(exclude={"kind", "orientation", "center"})
+    train_UN = _rows(material.train, model)
+    autoencoder = Autoencoder(train_UN.shape[1], seed=seed, **options)
+    if model.center == "none":
+        return RatingPredictor(autoencoder)
+    return RatingPredictor(autoencoder, _damped(_row_biases(model, material)))
+
+
+def _rows(ratings: RatingMatrix, model: AutoencoderConfig) -> sparse.csr_array[np.float32]:
+    """A row a vector: users, or movies."""
+    if model.orientation == "users":
+        return ratings.values_UM
+    return sparse.csr_array(ratings.values_UM.T)
+
+
+def _row_biases(model: AutoencoderConfig, material: Material) -> Biases:
+    """Biases of the columns, by which a row's own follows from its ratings."""
+    if model.orientation == "users":
+        return material.biases
+    damping = material.damping
+    return fit_biases(_rows(material.train, model), damping.movie_damping, damping.user_damping)
+
+
+def _damped(biases: Biases) -> DampedBiases:
+    """The same biases as a part of a network."""
+    column_bias_N = torch.from_numpy(biases.movie_bias_M)
+    return DampedBiases(biases.global_mean, column_bias_N, biases.user_damping)
+
+
+def _fit_kernel_ridge(
+    model: KernelRidgeConfig, material: Material, keeping: Keeping
+) -> FittedUserKernel | FittedMovieKernel:
+    result = FitResult(epochs=(), best_epoch=0, device="cpu")
+    biases = _damped(material.biases)
+    if model.orientation == "movies":
+        module = MovieKernelRidge(biases, model.rated_weight, model.ridge, model.solver_steps)
+        return FittedMovieKernel(model, module, result)
+    weights = fit_movie_weights(material.train.values_UM, material.biases, model, keeping.progress)
+    linear = UserKernelRidge(
+        biases,
+        torch.from_numpy(weights.residual_MM),
+        torch.from_numpy(weights.rated_MM),
+        model.rated_weight,
+        model.count_power,
+    )
+    return FittedUserKernel(linear, result)
+
+
+class _Encoder(nn.Module):
+    """A movie's vector over users in, its code out: last hidden layer, 1, and its bias if any."""
+
+    def __init__(self, network: RatingPredictor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
+        network, biases = self.network.autoencoder, self.network.biases
+        one_B1 = torch.ones_like(ratings_BN[:, :1])
+        if biases is None:
+            code_BC = network.encode(ratings_BN, rated_BN)
+            return torch.cat([network.before_last(code_BC), one_B1], dim=1)
+        assert rated_BN is not None, "biases need to know which columns are rated"
+        baseline_BN = biases(ratings_BN, rated_BN)
+        code_BC = network.encode((ratings_BN - baseline_BN) * rated_BN, rated_BN)
+        bias_B1 = baseline_BN[:, :1] - biases.global_mean - biases.column_bias_N[0]
+        return torch.cat([network.before_last(code_BC), one_B1, bias_B1], dim=1)
+
+
+class _Product(nn.Module):
+    """Codes of users and of movies in, predicted ratings out."""
+
+    def __init__(self, scale: RatingScale) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, users_BC: Tensor, movies_MC: Tensor) -> tuple[Tensor, Tensor]:
+        return clip(users_BC @ movies_MC.T, self.scale)
+
+
+class _ClippedKernel(nn.Module):
+    """Regressions over a user's movies, and the clip to the scale."""
+
+    def __init__(self, module: MovieKernelRidge, scale: RatingScale) -> None:
+        super().__init__()
+        self.module = module
+        self.scale = scale
+
+    def forward(
+        self,
+        ratings_BM: Tensor,
+        rated_BM: Tensor,
+        kernel_MM: Tensor,
+        scale_M: Tensor,
+        counted_B1: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        return clip(self.module(ratings_BM, rated_BM, kernel_MM, scale_M, counted_B1), self.scale)
+
+
+def _export_codes(
+    fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
+) -> ExportReport:
+    """Write encoder, product and the users' codes of a network over movies' vectors."""
+    network = fitted.network.eval()
+    num_users, num_movies = material.train.values_UM.shape
+    names = [RATINGS, RATED] if network.needs_rated else [RATINGS]
+    vectors = {name: Input(torch.zeros(2, num_users)) for name in names}
+    encoder = _Encoder(network).eval()
+    write_graph(encoder, vectors, [MOVIE_CODES], folder / ENCODER, config.opset)
+    codes_UC = _user_codes(network)
+    num_codes = codes_UC.shape[1]
+    codes = {
+        USER_CODES: Input(torch.zeros(2, num_codes)),
+        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), is_batch=False),
+    }
+    product = _Product(material.scale).eval()
+    opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
+    write_user_codes(folder, material.train, codes_UC)
+    model = open_model(folder, fitted.config, material.biases, fold_in_ridge=fitted.fold_in_ridge)
+    probes = _probe_rows(material)
+    found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
+    expected_PM = _by_transpose(network, material.train, probes)
+    largest = difference(expected_PM, found_PM, material.scale)
+    return agreement(largest, probes.num_users, opset, config)
+
+
+@torch.no_grad()
+def _user_codes(network: RatingPredictor) -> Floats:
+    """U x C: each user's row of the last layer, what is added to it, and 1 for movies' biases."""
+    weight_UH = network.autoencoder.last_weight()
+    offset_U1 = network.autoencoder.decoder_biases_H[-1][:, None]
+    parts = [weight_UH, offset_U1]
+    if network.biases is not None:
+        baseline_U1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
+        parts = [weight_UH, offset_U1 + baseline_U1, torch.ones_like(baseline_U1)]
+    return np.ascontiguousarray(torch.cat(parts, dim=1).numpy())
+
+
+def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:
+    """Put the codes of the users known at training into a bundle that is being filled."""
+    flat = pa.array(codes_UC.ravel())
+    codes = pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1])
+    pq.write_table(pa.table({"user_id": users.user_ids_U, "code": codes}), folder / USERS)
+
+
+@torch.no_grad()
+def _by_transpose(network: RatingPredictor, train: RatingMatrix, probes: RatingMatrix) -> Floats:
+    """P x M: all movies' vectors through the network, of which the probes' columns are kept."""
+    vectors_MU = sparse.csr_array(train.values_UM.T)
+    columns_P = torch.from_numpy(np.searchsorted(train.user_ids_U, probes.user_ids_U))
+    batches = DenseBatches(_NUM_PROBED_AT_ONCE, train.num_users, torch.device("cpu"))
+    kept = [
+        network(batch.ratings_BM, batch.rated_BM)[:, columns_P] for batch in batches.of(vectors_MU)
+    ]
+    return np.ascontiguousarray(torch.cat(kept).numpy().T)
+
+
+def _probes(material: Material) -> RatingMatrix:
+    """Real and extreme users, whom a model need not have met."""
+    values_PM = probe_users(material.train.values_UM, material.scale)
+    ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
+    return RatingMatrix(ids_P, material.train.movie_ids_M, values_PM)
+
+
+def _probe_rows(material: Material) -> RatingMatrix:
+    """Users that the model has met: spread evenly, the one with most ratings, one with fewest."""
+    counts_U = np.diff(material.train.values_UM.indptr)
+    spread = np.linspace(0, len(counts_U) - 1, min(len(counts_U), _NUM_PROBED_AT_ONCE))
+    rows = np.unique([*spread.astype(int), counts_U.argmax(), counts_U.argmin()])
+    chosen_U = np.zeros(len(counts_U), dtype=bool)
+    chosen_U[rows] = True
+    return material.train.select_users(chosen_U)
+
+
+def _dense(values_PM: sparse.csr_array[np.float32]) -> tuple[Tensor, Tensor]:
+    """The same as two tensors: ratings, and which are rated."""
+    (batch,) = DenseBatches(values_PM.shape[0], values_PM.shape[1], torch.device("cpu")).of(
+        values_PM
+    )
+    return batch.ratings_BM, batch.rated_BM

@@ -1,0 +1,307 @@
+"""Exported models of every kind behind one interface: users' ratings in, predicted ratings out.
+
+Some kinds know each user's vector alone. Others also look from the movies' side, over everybody's
+ratings; that is worked out once (`movie_side`) and then serves any number of users.
+
+Shape legend: U users of the ratings at hand, T users known since training, B users in a batch,
+M movies of the vocabulary, C a code, R rated cells of one user.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from deeprec.baselines import Biases
+from deeprec.config import AutoencoderConfig, Device, KernelRidgeConfig, MemberModelConfig
+from deeprec.errors import BundleError
+from deeprec.inference import (
+    COUNTED,
+    KERNEL,
+    MOVIE_CODES,
+    SCALE,
+    UNCLIPPED,
+    USER_CODES,
+    Graph,
+    open_graph,
+)
+from deeprec.kernel_ridge import movie_kernel
+from deeprec.ratings import Floats, Ids, RatingMatrix
+
+GRAPH = "model.onnx"
+ENCODER = "movies.onnx"
+USERS = "users.parquet"
+MovieSide = Mapping[str, Floats]
+_FIXED = 1e9  # penalty on what no ratings may move
+_LEAST_PENALTY = 1e-3
+_CELLS = 2**23  # of the dense batches in which movies' vectors are encoded
+
+
+class Model(Protocol):
+    """A model that has been exported; users come with movies in the vocabulary's order."""
+
+    @property
+    def looks_at_movies(self) -> bool:
+        """Whether `movie_side` gives anything, and so needs everybody's ratings."""
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """What has to be worked out once, over all ratings that are known."""
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """B x M: predicted ratings, before the clip.
+
+        Args:
+            users: some users' ratings.
+            side: of everybody's ratings.
+            counted: whether these users are among everybody; those who are not are new here.
+        """
+
+
+def files_of(config: MemberModelConfig) -> tuple[str, ...]:
+    """The files of an exported model of this kind."""
+    if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
+        return ENCODER, GRAPH, USERS
+    return (GRAPH,)
+
+
+def open_model(
+    folder: Path,
+    config: MemberModelConfig,
+    biases: Biases,
+    *,
+    fold_in_ridge: float = 0.0,
+    device: Device = "auto",
+    num_threads: int = 0,
+) -> "Model":
+    """The model whose files are in a folder, ready to run.
+
+    Args:
+        folder: a bundle's, or a member's within it.
+        config: what was trained.
+        biases: those fitted beside it.
+        fold_in_ridge: penalty on a new user's code; see `CodeModel`.
+        device: `cuda` insists.
+        num_threads: of one operator; 0 takes all cores.
+
+    Raises:
+        DeviceError: `cuda` was asked for and cannot be used.
+        BundleError: a file cannot be read, or is not of as many movies as the biases.
+    """
+    graph = open_graph(folder / GRAPH, device, num_threads)
+    if ENCODER in files_of(config):
+        encoder = open_graph(folder / ENCODER, device, num_threads)
+        codes = _read_codes(folder, encoder.num_columns)
+        penalty_C = _penalty(config, codes.codes_TC.shape[1], biases, fold_in_ridge)
+        return CodeModel(encoder, graph, codes, penalty_C)
+    if graph.num_columns != len(biases.movie_bias_M):
+        raise BundleError(
+            f"{folder}: the graph takes {graph.num_columns} movies, the vocabulary has "
+            f"{len(biases.movie_bias_M)}; the bundle was put together wrongly"
+        )
+    if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
+        return KernelModel(graph, biases, config)
+    return VectorModel(graph)
+
+
+@dataclass(frozen=True)
+class UserCodes:
+    """What training has learned of each user: ids in ascending order, and a code each."""
+
+    user_ids_T: Ids
+    codes_TC: Floats
+
+
+def _read_codes(folder: Path, num_users: int) -> UserCodes:
+    try:
+        table = pq.read_table(folder / USERS, columns=["user_id", "code"])
+    except (OSError, pa.ArrowException) as error:
+        raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
+    if table.num_rows != num_users:
+        raise BundleError(
+            f"{folder}: the encoder takes {num_users} users, {USERS} has {table.num_rows}; "
+            "the bundle was put together wrongly"
+        )
+    flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
+    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1))
+
+
+def _penalty(
+    config: MemberModelConfig, num_codes: int, biases: Biases, ridge: float
+) -> npt.NDArray[np.float64]:
+    """C: how each part of a new user's code is held: weights, his offset, the movies' biases."""
+    penalty_C = np.full(num_codes, ridge)
+    is_centred = isinstance(config, AutoencoderConfig) and config.center != "none"
+    penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
+    if is_centred:
+        penalty_C[-1] = _FIXED
+    return penalty_C
+
+
+@dataclass(frozen=True)
+class VectorModel:
+    """A graph that needs a user's vector and nothing else."""
+
+    graph: Graph
+
+    @property
+    def looks_at_movies(self) -> bool:
+        """See `Model`."""
+        return False
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """Nothing."""
+        del everyone
+        return {}
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Model`."""
+        del side, counted
+        return self.graph.predict(users.values_UM).unclipped_BM
+
+
+@dataclass(frozen=True)
+class KernelModel:
+    """Regressions over each user's movies, on a kernel of the movies over everybody."""
+
+    graph: Graph
+    biases: Biases
+    config: KernelRidgeConfig
+
+    @property
+    def looks_at_movies(self) -> bool:
+        """See `Model`."""
+        return True
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """The kernel and its scales."""
+        kernel = movie_kernel(everyone.values_UM, self.biases, self.config)
+        return {KERNEL: kernel.kernel_MM, SCALE: kernel.scale_M}
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Model`."""
+        counted_B1 = np.full((users.num_users, 1), counted, dtype=np.float32)
+        return self.graph.predict(users.values_UM, **side, **{COUNTED: counted_B1}).unclipped_BM
+
+
+@dataclass(frozen=True)
+class CodeModel:
+    """Products of a code a user, learned in training, and a code a movie, made of its ratings.
+
+    A movie's code is what the encoder makes of the movie's vector over the T users known since
+    training. Another user is folded in: his code is the ridge solution for his own ratings,
+    which is what training seeks for everybody's (AutoRec's loss, its encoder held fixed),
+    pulled to the mean user's.
+    """
+
+    encoder: Graph
+    product: Graph
+    known: UserCodes
+    penalty_C: npt.NDArray[np.float64]
+
+    @property
+    def looks_at_movies(self) -> bool:
+        """See `Model`."""
+        return True
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """M x C: the movies' codes."""
+        vectors_MT = self._vectors_MT(everyone)
+        batch_size = max(1, _CELLS // max(vectors_MT.shape[1], 1))
+        codes = [
+            self.encoder.run(
+                self.encoder.vectors(vectors_MT[start : start + batch_size]), MOVIE_CODES
+            )
+            for start in range(0, vectors_MT.shape[0], batch_size)
+        ]
+        return {MOVIE_CODES: np.concatenate(codes)}
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Model`."""
+        codes_BC = self.user_codes(users, side, counted=counted)
+        return self.product.run({USER_CODES: codes_BC, **side}, UNCLIPPED)
+
+    def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """B x C: known users' codes, and for others those that fit their ratings best."""
+        place_B, is_known_B = self._places(users.user_ids_U)
+        codes_BC = self.known.codes_TC[place_B]
+        for row in np.flatnonzero(~(is_known_B & counted)):
+            codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
+        return codes_BC
+
+    def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
+        """Each user's row among the known ones, and whether he is one of them."""
+        place_U = np.searchsorted(self.known.user_ids_T, user_ids_U)
+        place_U = np.minimum(place_U, len(self.known.user_ids_T) - 1)
+        return place_U, self.known.user_ids_T[place_U] == user_ids_U
+
+    def _vectors_MT(self, everyone: RatingMatrix) -> sparse.csr_array[np.float32]:
+        """A row a movie, over the users known since training; others' ratings are left out."""
+        place_U, is_known_U = self._places(everyone.user_ids_U)
+        known = everyone.values_UM[is_known_U].tocoo()
+        columns = place_U[is_known_U][known.row]
+        shape = (everyone.num_movies, len(self.known.user_ids_T))
+        return sparse.csr_array((known.data, (known.col, columns)), shape=shape)
+
+    def _fold_in(self, ratings_1M: sparse.csr_array[np.float32], movie_codes_MC: Floats) -> Floats:
+        """C: argmin of squared errors plus penalty times squared distance to the mean code."""
+        mean_C = self.known.codes_TC.mean(axis=0, dtype=np.float64)
+        seen_RC = movie_codes_MC[ratings_1M.indices].astype(np.float64)
+        left_R = ratings_1M.data - seen_RC @ mean_C
+        spread_CR = seen_RC.T / self.penalty_C[:, None]
+        gram_RR = seen_RC @ spread_CR + np.eye(len(left_R))
+        code_C = mean_C + spread_CR @ np.linalg.solve(gram_RR, left_R)
+        return np.asarray(code_C, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class BlendModel:
+    """A weighted sum of models, and a constant."""
+
+    members: Mapping[str, Model]
+    weights: Mapping[str, float]
+    intercept: float
+
+    @property
+    def looks_at_movies(self) -> bool:
+        """See `Model`."""
+        return any(member.looks_at_movies for member in self.members.values())
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """Every member's, under its name."""
+        return {
+            f"{name}.{key}": array
+            for name, member in self.members.items()
+            for key, array in member.movie_side(everyone).items()
+        }
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Model`."""
+        shape = (users.num_users, users.num_movies)
+        blended_BM = np.full(shape, self.intercept, dtype=np.float32)
+        for name, predicted_BM in self.predict_each(users, side, counted=counted).items():
+            blended_BM += np.float32(self.weights[name]) * predicted_BM
+        return blended_BM
+
+    def predict_each(
+        self, users: RatingMatrix, side: MovieSide, *, counted: bool
+    ) -> dict[str, Floats]:
+        """B x M of every member."""
+        return {
+            name: member.predict(users, _of_member(side, name), counted=counted)
+            for name, member in self.members.items()
+        }
+
+
+def _of_member(side: MovieSide, name: str) -> MovieSide:
+    """A member's part of a blend's movie side."""
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): array for key, array in side.items() if key.startswith(prefix)
+    }

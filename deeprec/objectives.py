@@ -1,0 +1,97 @@
+"""What one training step minimises: squared errors over rated cells, and penalties on weights.
+
+Shape legend: B rows of a batch, N columns, R rated cells.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from deeprec.autoencoder import Autoencoder, RatingPredictor
+from deeprec.sparse_layers import Pattern
+
+if TYPE_CHECKING:
+    from deeprec.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class RatedBatch:
+    """Some rows' ratings: where they are, and what they are."""
+
+    pattern: Pattern
+    rating_R: Tensor
+
+    @classmethod
+    def of(cls, values_BN: sparse.csr_array[np.float32], device: torch.device) -> "RatedBatch":
+        """The stored entries, explicit zeros among them."""
+        return cls(Pattern(values_BN, device), torch.from_numpy(values_BN.data).to(device))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What to descend, and the plain sum of squared errors met on the way."""
+
+    objective: Tensor
+    squared: Tensor
+
+
+def rated_loss(
+    network: RatingPredictor, batch: RatedBatch, settings: "TrainConfig", share: float
+) -> Loss:
+    """The loss over a batch's rated cells, some of them hidden from the network's input.
+
+    The mean form is the poster's masked MSE (its equation 2), with unequal weights for hidden
+    and visible ratings as in Strub et al. (2016); the sum form, with its penalties, is that of
+    AutoRec (Sedhain et al. 2015, equation 2) and SparseFC (Muller et al. 2018).
+
+    Args:
+        network: the predictor, in train mode.
+        batch: the rated cells.
+        settings: any object with the attributes of `TrainConfig`.
+        share: the batch's part of all rows, and so of the penalties.
+    """
+    visible_R = _draw_visible(batch.rating_R, settings.hide_fraction)
+    predicted_R = network.at_cells(batch.pattern, batch.rating_R, batch.pattern, visible_R)
+    squared_R = (predicted_R - batch.rating_R).square()
+    if visible_R is None:
+        weighted, weight = squared_R.sum(), squared_R.new_tensor(float(len(squared_R)))
+    else:
+        weight_R = torch.lerp(
+            squared_R.new_tensor(settings.hidden_weight),
+            squared_R.new_tensor(settings.visible_weight),
+            visible_R,
+        )
+        weighted, weight = (weight_R * squared_R).sum(), weight_R.sum().clamp(min=1e-6)
+    if settings.loss == "mean":
+        objective = weighted / weight
+    else:
+        objective = weighted + share * _penalty(network.autoencoder, settings)
+    return Loss(objective, squared_R.detach().sum())
+
+
+def masked_mse(predicted_BN: Tensor, actual_BN: Tensor, mask_BN: Tensor) -> Tensor:
+    """Mean squared error over the cells where the mask is 1 (the poster, equation 2)."""
+    return ((predicted_BN - actual_BN) * mask_BN).square().sum() / mask_BN.sum()
+
+
+def _draw_visible(rating_R: Tensor, hide_fraction: float) -> Tensor | None:
+    """1 for each rating the network may see, 0 for each that is hidden; None when all are seen."""
+    if not hide_fraction:
+        return None
+    return (torch.rand_like(rating_R) >= hide_fraction).to(rating_R.dtype)
+
+
+def _penalty(network: Autoencoder, settings: "TrainConfig") -> Tensor | float:
+    """L2 on weight matrices and on sparsity kernels."""
+    penalty: Tensor | float = 0.0
+    if settings.l2:
+        squares = [weight.square().sum() for weight in network.matrices()]
+        penalty = penalty + settings.l2 * torch.stack(squares).sum()
+    if settings.kernel_l2:
+        kernels = [kernel().square().sum() for kernel in network.kernels]
+        penalty = penalty + settings.kernel_l2 * torch.stack(kernels).sum()
+    return penalty
