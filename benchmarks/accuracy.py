@@ -51,9 +51,9 @@ def compare_accuracy(
         config: of the whole run.
         seeds: of each system in turn; peers' settings are chosen with the first.
         peers: names from `PEERS`.
-        settings: a TOML file of the settings that peers may be run with; default: the one named
-            as the configuration, else `default.toml`.
-        peers_see_dev: fit peers to dev too before test; default: if our training does so.
+        settings: a TOML file of the settings that peers may be run with; default: see
+            `settings_of`.
+        peers_see_dev: fit peers to dev too before test; default: if `config.refit` has ours so.
         progress: told of the peers done.
 
     Raises:
@@ -61,7 +61,7 @@ def compare_accuracy(
     """
     candidates = read_settings(settings or settings_of(config.name), peers)
     if peers_see_dev is None:
-        peers_see_dev = getattr(config.train, "refit", False)
+        peers_see_dev = config.refit
     ingest(home, sources, config, progress)
     materialized = materialize(home, config, progress)
     with open_warehouse(home, config.warehouse) as warehouse:
@@ -81,6 +81,7 @@ def compare_accuracy(
     return AccuracyReport(
         sources=tuple(sources),
         config=config.name,
+        protocol=materialized.protocol,
         data_digest=materialized.data_digest,
         num_users=materialized.num_users,
         num_movies=materialized.num_movies,
@@ -101,6 +102,10 @@ def main(
     *,
     home: Annotated[Path, typer.Option(help="Folder that the ratings and bundles go into.")],
     config: Annotated[Path, typer.Option(help="TOML file of a named run configuration.")],
+    protocol: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of a protocol; replaces the configuration's split."),
+    ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override, as train.num_epochs=3."),
@@ -114,7 +119,7 @@ def main(
         bool | None,
         typer.Option(
             "--peers-see-dev/--peers-see-train",
-            help="Fit peers to dev too before test; default: if our training does so.",
+            help="Fit peers to dev too before test; default: if `refit` has ours so.",
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="File to write the report to.")] = None,
@@ -125,7 +130,7 @@ def main(
             report = compare_accuracy(
                 Home.locate(home),
                 sources,
-                load_config(config, override or ()),
+                load_config(config, override or (), protocol),
                 seeds=_seeds(seeds),
                 peers=[name for name in peers.split(",") if name],
                 settings=settings,

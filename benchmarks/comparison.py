@@ -17,7 +17,6 @@ from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.splits import Part
 from deeprec.vectors import SplitRatings
 
-_PARTS = list(Part)
 _Result = TypeVar("_Result")
 
 
@@ -35,11 +34,10 @@ class Parts:
     def of(cls, ratings: SplitRatings, scale: RatingScale, *, peers_see_dev: bool) -> "Parts":
         """The parts of a split; peers who see dev are fitted to train and dev at the end."""
         seen = [Part.TRAIN, Part.DEV] if peers_see_dev else [Part.TRAIN]
-        is_seen_R = np.isin(ratings.part_R, [_PARTS.index(part) for part in seen])
         return cls(
             train=ratings.part(Part.TRAIN),
             dev=ratings.part(Part.DEV),
-            final=ratings.everything.select_ratings(is_seen_R),
+            final=ratings.part(*seen),
             test=ratings.part(Part.TEST),
             scale=scale,
         )

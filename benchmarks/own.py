@@ -38,7 +38,7 @@ def measure_own(
     return SystemFigures(
         system=f"deeprec {config.name}",
         version=installed_version("deeprec"),
-        settings={"best_epoch": ",".join(str(run.trained.best_epoch) for run in runs)},
+        settings={"members": "+".join(member.name for member in runs[0].trained.members)},
         dev_rmse=tuple(run.trained.dev.figure(MODEL).rmse for run in runs if run.trained.dev),
         test_rmse=tuple(run.test.rmse for run in runs),
         num_test=runs[0].test.num_ratings,

@@ -45,6 +45,7 @@ class AccuracyReport(BaseModel):
 
     sources: tuple[str, ...]
     config: str
+    protocol: str | None
     data_digest: str
     num_users: int
     num_movies: int
@@ -81,7 +82,7 @@ def _heading(report: AccuracyReport) -> str:
     return (
         f"{report.config}: {report.num_users:,} users, {report.num_movies:,} movies from "
         f"{' '.join(report.sources)}\n"
-        f"{report.split} split: {counts}\n"
+        f"{report.protocol or report.split} split: {counts}\n"
         f"seeds {', '.join(map(str, report.seeds))}; peers are fitted to {seen}\n"
         f"{report.machine}"
     )

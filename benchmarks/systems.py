@@ -16,13 +16,15 @@ from deeprec.config import BiasConfig
 from deeprec.errors import ConfigError
 
 _SETTINGS = Path(__file__).parent / "settings"
-_DEFAULT_SETTINGS = _SETTINGS / "default.toml"
 
 
 def settings_of(config_name: str) -> Path:
-    """The file of peers' settings for a configuration: one of its name, else the default."""
-    own = _SETTINGS / f"{config_name}.toml"
-    return own if own.is_file() else _DEFAULT_SETTINGS
+    """The file of peers' settings for a configuration: one that its name ends with, else `default`.
+
+    So `champion-ml-1m` takes `ml-1m.toml`, too.
+    """
+    fitting = [path for path in _SETTINGS.glob("*.toml") if config_name.endswith(path.stem)]
+    return max(fitting, key=lambda path: len(path.stem), default=_SETTINGS / "default.toml")
 
 
 def read_settings(path: Path, peers: Sequence[str]) -> Mapping[str, tuple[Settings, ...]]:

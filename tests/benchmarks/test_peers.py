@@ -97,3 +97,13 @@ def test_settings_that_say_nothing_of_a_peer_are_refused(tmp_path: Path) -> None
     assert {"lenskit-als": ({"epochs": 2},)} == read_settings(path, ["lenskit-als"])
     with pytest.raises(ConfigError, match="no settings for myfm-mf"):
         read_settings(path, ["lenskit-als", "myfm-mf"])
+
+
+@pytest.mark.parametrize(
+    ("config_name", "expected"),
+    [("ml-1m", "ml-1m"), ("champion-ml-1m", "ml-1m"), ("ml-100k", "default"), ("x", "default")],
+)
+def test_settings_are_those_of_the_data_that_a_configuration_is_named_for(
+    config_name: str, expected: str
+) -> None:
+    assert expected == settings_of(config_name).stem
