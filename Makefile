@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -29,8 +29,11 @@ format: $(VENV)/.installed-lint ## put Python and SQL into our form
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix sql
 
-clean: ## remove the environment and the demo
-	rm -rf $(VENV) demo
+bench: $(VENV)/.installed-bench ## what benchmarks there are, and the quick ones on made-up ratings
+	$(BIN)/python -m benchmarks --home bench
+
+clean: ## remove the environment, the demo and the benchmarks' ratings
+	rm -rf $(VENV) demo bench
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deeprec needs Python 3.11 or later; try: make PYTHON=python3.11 ...")'
@@ -43,6 +46,10 @@ $(VENV)/.installed-all: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed-all
 	$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-all
+	$(INSTALL) -e '.[bench]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test

@@ -1,0 +1,43 @@
+"""`make bench`: says which benchmarks there are, then runs the quick ones on made-up ratings."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import accuracy
+from benchmarks.report import as_text
+from deeprec.config import load_config
+from deeprec.errors import DeeprecError
+from deeprec.home import Home
+from deeprec.sample import write_sample
+from deeprec.terminal import progress_bars
+
+_CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"
+_BENCHMARKS = (accuracy,)
+
+
+def bench(
+    home: Annotated[Path, typer.Option(help="Folder that the ratings and bundles go into.")],
+) -> None:
+    """List the benchmarks, and compare with peers on a small synthetic sample."""
+    for benchmark in _BENCHMARKS:
+        typer.echo(benchmark.__doc__)
+    try:
+        with progress_bars(Console(stderr=True)) as progress:
+            place = Home.locate(home)
+            sample = place.path / "sample"
+            if not sample.exists():
+                write_sample(sample, num_users=600, num_movies=200, num_ratings=30_000)
+            report = accuracy.compare_accuracy(
+                place, [str(sample)], load_config(_CONFIG), progress=progress
+            )
+    except DeeprecError as error:
+        sys.exit(f"error: {error}")
+    typer.echo(as_text(report), nl=False)
+
+
+if __name__ == "__main__":
+    typer.run(bench)
