@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.config import Config
+from deeprec.home import Home
 from deeprec.warehouse import Database
 
 _DECISIVE = {"split", "model", "biases", "train", "export", "refit"}
@@ -71,6 +72,15 @@ class Cell(Figures):
     status: Literal["done", "failed"]
     message: str = ""
     finished_at: datetime
+
+
+def experiments_home(home: Home) -> Home:
+    """The home of cells, inside the one given.
+
+    Cells have a warehouse and bundles of their own, so that an experiment never becomes the model
+    that is scored nightly. It holds one data set.
+    """
+    return Home(home.path / "experiments")
 
 
 def fingerprint_of(experiment: str, config: Config, data_digest: str) -> str:

@@ -74,6 +74,16 @@ class SystemFigures(BaseModel):
         """The epoch kept for each seed."""
         return ", ".join(map(str, self.best_epochs))
 
+    @property
+    def beats_bias(self) -> bool:
+        """Whether the mean over seeds is worth more than its floor."""
+        return bool(self.test and self.test_bias and self.test.mean < self.test_bias.mean)
+
+    def published_on(self, part: str) -> tuple[Published, ...]:
+        """What was published of one part, comparable figures first."""
+        of_part = [published for published in self.published if published.figure.part == part]
+        return tuple(sorted(of_part, key=lambda published: not published.same_protocol))
+
 
 def compare(systems: Sequence[Config], cells: Sequence[Cell]) -> tuple[SystemFigures, ...]:
     """Every system in order, those without a cell too."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,26 @@ def run(
             Home.locate(home), config, progress
         )
         return report
+
+    _run(stage, as_json=as_json)
+
+
+@experiment_app.command()
+def report(
+    experiment: SetArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="HTML file; else in the experiments' home.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page of an experiment: published and measured side by side, with pictures."""
+
+    def stage(progress: Progress) -> BaseModel:
+        del progress  # a page takes a moment
+        cells_home = _import("cells").experiments_home(Home.locate(home))
+        page: BaseModel = _import("report_page").write_report(cells_home, experiment, output)
+        return page
 
     _run(stage, as_json=as_json)
 

@@ -16,6 +16,7 @@ from deeprec.cells import (
     Cell,
     Figures,
     config_digest_of,
+    experiments_home,
     find_status,
     fingerprint_of,
     read_cells,
@@ -60,15 +61,6 @@ class ExperimentReport(BaseModel):
     systems: tuple[SystemFigures, ...]
 
 
-def experiments_home(home: Home) -> Home:
-    """The home of cells, inside the one given.
-
-    Cells have a warehouse and bundles of their own, so that an experiment never becomes the model
-    that is scored nightly. It holds one data set.
-    """
-    return Home(home.path / "experiments")
-
-
 def run_experiment(
     home: Home, told: ExperimentConfig, progress: Progress = silent
 ) -> ExperimentReport:
@@ -92,7 +84,7 @@ def run_experiment(
     systems = chosen.select(told.only)
     _refuse_other_data(cells_home, told.sources, systems[0])
     data = ingest(cells_home, told.sources, systems[0], progress)
-    runner = _Runner(cells_home, chosen, data, " ".join(told.overrides), progress)
+    runner = _Runner(cells_home, chosen, data, "\n".join(told.overrides), progress)
     cells = [(config, seed) for config in systems for seed in told.seeds]
     for place, (config, seed) in enumerate(cells):
         progress("experiment", place, len(cells), "cells", f"{config.name}, seed {seed}")
