@@ -10,7 +10,6 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.config import Config
@@ -18,20 +17,6 @@ from deeprec.home import Home
 from deeprec.warehouse import Database
 
 _DECISIVE = {"split", "model", "biases", "train", "export", "refit"}
-_COLUMNS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("experiment", "system", "protocol", "data")),
-        *((name, pa.string()) for name in ("data_digest", "split_id")),
-        ("seed", pa.int64()),
-        *((name, pa.string()) for name in ("config_digest", "fingerprint", "overrides")),
-        *((name, pa.string()) for name in ("machine", "bundle_id", "status", "message")),
-        *((name, pa.int64()) for name in ("num_epochs", "best_epoch", "num_test_ratings")),
-        *((name, pa.float64()) for name in ("dev_rmse", "dev_rmse_bias", "test_rmse")),
-        *((name, pa.float64()) for name in ("test_mae", "test_rmse_bias", "oracle_test_rmse")),
-        ("seconds", pa.float64()),
-        ("finished_at", pa.timestamp("us")),
-    ]
-)
 
 
 class Figures(BaseModel):
@@ -101,7 +86,7 @@ def find_status(warehouse: Database, fingerprint: str) -> str | None:
 
 def record_cell(warehouse: Database, cell: Cell) -> None:
     """Enter a cell that has ended."""
-    warehouse.run_with("experiments/record", pa.Table.from_pylist([cell.model_dump()], _COLUMNS))
+    warehouse.run("experiments/record", **cell.model_dump())
 
 
 def read_cells(warehouse: Database, experiment: str) -> tuple[Cell, ...]:
