@@ -37,6 +37,10 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
 ]
+ProtocolOption = Annotated[
+    Path | None,
+    typer.Option("--protocol", help="TOML file of a protocol; replaces the configuration's split."),
+]
 SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, files or globs of ratings.")
 ]
@@ -61,10 +65,11 @@ def materialize(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build one vector a user, and divide the ratings into train, dev and test."""
-    _run([_stage("vectors.materialize")], home, config, override, as_json=as_json)
+    _run([_stage("vectors.materialize")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -72,10 +77,11 @@ def train(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model and export it as a bundle."""
-    _run([_stage("training.train")], home, config, override, as_json=as_json)
+    _run([_stage("training.train")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -83,10 +89,11 @@ def evaluate(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the newest bundle on held-out ratings (evaluate.part = test or dev)."""
-    _run([_stage("evaluation.evaluate")], home, config, override, as_json=as_json)
+    _run([_stage("evaluation.evaluate")], home, config, override, protocol, as_json=as_json)
 
 
 @app.command()
@@ -106,6 +113,8 @@ def pipeline(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    *,
+    protocol: ProtocolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Do it all: ingest, materialize, train, evaluate, score."""
@@ -116,7 +125,7 @@ def pipeline(
         "scoring.score",
     )
     stages = [_ingest(sources), *(_stage(name) for name in names)]
-    _run(stages, home, config, override, as_json=as_json)
+    _run(stages, home, config, override, protocol, as_json=as_json)
 
 
 def main() -> None:
@@ -178,11 +187,12 @@ def _run(
     home: Path | None,
     config: Path | None,
     override: Sequence[str] | None,
+    protocol: Path | None = None,
     *,
     as_json: bool,
 ) -> None:
     """Run stages one after the other and print the report of each as it ends."""
-    settings = load_config(config, override or ())
+    settings = load_config(config, override or (), protocol)
     for stage in stages:
         try:
             with progress_bars(_diagnostics) as progress:

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,9 +23,10 @@ Format = Literal[
 
 _DEFAULT_KINDS = {"split": "random", "model": "autoencoder"}
 _KINDS = {
-    "split": ("random", "time", "last_k", "file"),
+    "split": ("random", "time", "last_k", "file", "listed"),
     "model": ("autoencoder", "kernel_ridge", "blend"),
 }
+_OF_A_PROTOCOL = ("split", "protocol")
 
 
 class _Section(BaseModel):
@@ -277,6 +278,26 @@ class EvaluateConfig(_Section):
     device: Device = "auto"
 
 
+class PublishedCounts(_Section):
+    """How much of a data set a publication says is on one side of its split."""
+
+    ratings: int | None = Field(None, ge=0)
+    users: int | None = Field(None, ge=0, description="with a rating on this side")
+    movies: int | None = Field(None, ge=0, description="with a rating on this side")
+
+
+class ProtocolConfig(_Section):
+    """The published protocol that the split follows, and the counts that tell whether it does."""
+
+    name: str = Field(min_length=1)
+    source: str | None = Field(None, description="who published it")
+    dev_from: Literal["train", "held_out"] = Field(
+        "held_out", description="the side of the publication's counts that dev is a share of"
+    )
+    train: PublishedCounts = PublishedCounts()
+    held_out: PublishedCounts = PublishedCounts()
+
+
 class WarehouseConfig(_Section):
     """How DuckDB may use the machine."""
 
@@ -295,6 +316,7 @@ class Config(_Section):
     name: str = Field("poster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     ingest: IngestConfig = IngestConfig()
     split: Split = RandomSplit()
+    protocol: ProtocolConfig | None = None
     model: ModelConfig = AutoencoderConfig()
     biases: BiasConfig = BiasConfig()
     train: TrainConfig = TrainConfig()
@@ -320,17 +342,22 @@ def with_bundle(config: Config, bundle: Path) -> Config:
     return config.model_copy(update={"evaluate": evaluate, "score": score})
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: Path | None = None, overrides: Sequence[str] = (), protocol: Path | None = None
+) -> Config:
     """The configuration in a TOML file (defaults without one) with dotted overrides applied.
 
     Args:
         path: a TOML file whose tables are the sections of `Config`.
         overrides: `section.key=value`; the value is read as TOML, else taken as text.
+        protocol: a TOML file of a protocol, whose sections replace those of `path`.
 
     Raises:
         ConfigError: an unreadable file, an unknown key, or a value out of range, named.
     """
     values = _read_toml(path) if path else {}
+    if protocol:
+        values = _without(values, _OF_A_PROTOCOL) | _read_protocol(protocol)
     for override in overrides:
         _apply(values, override)
     for section, kind in _DEFAULT_KINDS.items():  # a part of the default, like any other key
@@ -339,7 +366,22 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, str(path) if path else "configuration")) from error
+        files = " with ".join(str(file) for file in (path, protocol) if file)
+        raise ConfigError(_explain(error, files or "configuration")) from error
+
+
+def _read_protocol(path: Path) -> dict[str, Any]:
+    """The sections of a protocol, after a check that it decides no more than a protocol does."""
+    values = _read_toml(path)
+    others = _without(values, _OF_A_PROTOCOL)
+    if others or "split" not in values:
+        found = ", ".join(values) or "nothing"
+        raise ConfigError(f"{path}: expected the sections split and protocol alone, found {found}")
+    return values
+
+
+def _without(values: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

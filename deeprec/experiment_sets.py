@@ -3,12 +3,11 @@
 Both are named as files of `deployments/config`, or by a path of one's own.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from deeprec.config import Config, load_config
 from deeprec.errors import ConfigError
@@ -76,7 +75,9 @@ def load_systems(
         ConfigError: no such set, one without systems, two systems of a name, or a wrong key.
     """
     folder = find_set(experiment)
-    systems = tuple(load_under(file, overrides, protocol) for file in sorted(folder.glob("*.toml")))
+    systems = tuple(
+        load_config(file, overrides, protocol) for file in sorted(folder.glob("*.toml"))
+    )
     names = [config.name for config in systems]
     if not systems or len(set(names)) < len(names):
         found = ", ".join(names) or "none"
@@ -88,7 +89,8 @@ def load_set(experiment: str, overrides: Sequence[str], protocol: str) -> Experi
     """A set under a protocol; both by name or by path, errors as of `load_systems`."""
     file = find_protocol(protocol)
     systems = load_systems(experiment, overrides, file)
-    return ExperimentSet(find_set(experiment).name, file.stem, systems)
+    stated = systems[0].protocol
+    return ExperimentSet(find_set(experiment).name, stated.name if stated else file.stem, systems)
 
 
 def find_set(experiment: str) -> Path:
@@ -99,19 +101,6 @@ def find_set(experiment: str) -> Path:
 def find_protocol(protocol: str) -> Path:
     """The file of a protocol: `protocols/NAME.toml` of the named configurations, or a path."""
     return _find(protocol, config_root() / "protocols" / f"{protocol}.toml", "protocol")
-
-
-def load_under(path: Path, overrides: Sequence[str], protocol: Path | None) -> Config:
-    """The configuration in a file, its split that of the protocol."""
-    config = load_config(path, overrides)
-    if not protocol:
-        return config
-    try:
-        values = tomllib.loads(protocol.read_text(encoding="utf-8"))
-        split: Split = TypeAdapter(Split).validate_python(values["split"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{protocol}: not a protocol with a [split]: {error}") from error
-    return config.model_copy(update={"split": split})
 
 
 def with_seed(config: Config, seed: int) -> Config:

@@ -35,6 +35,7 @@ from deeprec.experiment_sets import (
 )
 from deeprec.home import Home
 from deeprec.ingestion import IngestReport, ingest
+from deeprec.partition import pin
 from deeprec.progress import Progress, silent
 from deeprec.readers.detection import find_files
 from deeprec.training import TrainReport, train
@@ -127,6 +128,7 @@ class _Runner:
 
     def run_cell(self, system: Config, seed: int) -> None:
         """Train, measure and enter a cell, unless that has been done."""
+        system = system.model_copy(update={"split": pin(system.split)})
         config = with_seed(system, seed)
         fingerprint = fingerprint_of(self._set.name, config, self._data.data_digest)
         with open_warehouse(self._home, config.warehouse) as warehouse:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import jinja2
@@ -67,19 +68,21 @@ class Section:
 
     @property
     def on_test(self) -> list[SystemFigures]:
-        """Systems published on test, or not at all: the poster's table 1."""
-        return [row for row in self.systems if row.published_on("test") or not row.published]
+        """Systems published on test, or not at all: the poster's table 1; best first."""
+        shown = [row for row in self.systems if row.published_on("test") or not row.published]
+        return sorted(shown, key=lambda row: row.test.mean if row.test else inf)
 
     @property
     def on_dev(self) -> list[SystemFigures]:
-        """Systems published on dev: the poster's extensions."""
-        return [row for row in self.systems if row.published_on("dev")]
+        """Systems published on dev: the poster's extensions; best first."""
+        shown = [row for row in self.systems if row.published_on("dev")]
+        return sorted(shown, key=lambda row: row.dev.mean if row.dev else inf)
 
     @property
     def best(self) -> SystemFigures | None:
         """The system that dev would choose."""
         measured = [row for row in self.systems if row.dev]
-        return min(measured, key=lambda row: row.dev.mean if row.dev else 0.0, default=None)
+        return min(measured, key=lambda row: row.dev.mean if row.dev else inf, default=None)
 
     @property
     def below_floor(self) -> list[SystemFigures]:
@@ -100,6 +103,21 @@ class Section:
         return [_command(cells) for cells in by_overrides.values()]
 
 
+@dataclass(frozen=True)
+class ExperimentPage:
+    """All that is shown of an experiment, on a page or elsewhere."""
+
+    experiment: str
+    systems: Sequence[Config]
+    sections: Sequence[Section]
+    versions: Mapping[str, str]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Those of every protocol."""
+        return [cell for section in self.sections for cell in section.cells]
+
+
 def write_report(home: Home, experiment: str, output: Path | None = None) -> PageReport:
     """Write the page of an experiment, `NAME.html` in the home of cells unless told where.
 
@@ -112,6 +130,21 @@ def write_report(home: Home, experiment: str, output: Path | None = None) -> Pag
         ConfigError: no such set.
         WarehouseError: none of its cells has been run here.
     """
+    shown = read_page(home, experiment)
+    page = output or home.path / f"{shown.experiment}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(render(shown), encoding="utf-8")
+    return PageReport(
+        experiment=shown.experiment,
+        page=page,
+        protocols=tuple(section.protocol for section in shown.sections),
+        num_cells=len(shown.cells),
+        num_failed=sum(cell.status == "failed" for cell in shown.cells),
+    )
+
+
+def read_page(home: Home, experiment: str) -> ExperimentPage:
+    """What the warehouse holds of an experiment, drawn; errors as of `write_report`."""
     systems = load_systems(experiment)
     name = find_set(experiment).name
     with open_warehouse(home) as warehouse:
@@ -125,24 +158,10 @@ def write_report(home: Home, experiment: str, output: Path | None = None) -> Pag
             _section(warehouse, systems, of_protocol)
             for of_protocol in _by_protocol(cells).values()
         ]
-    page = output or home.path / f"{name}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render(name, systems, sections, _versions(home, cells)), encoding="utf-8")
-    return PageReport(
-        experiment=name,
-        page=page,
-        protocols=tuple(section.protocol for section in sections),
-        num_cells=len(cells),
-        num_failed=sum(cell.status == "failed" for cell in cells),
-    )
+    return ExperimentPage(name, systems, sections, _versions(home, cells))
 
 
-def render(
-    experiment: str,
-    systems: Sequence[Config],
-    sections: Sequence[Section],
-    versions: Mapping[str, str],
-) -> str:
+def render(page: ExperimentPage) -> str:
     """The page's text; everything that comes from elsewhere is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -152,13 +171,10 @@ def render(
         lstrip_blocks=True,
     )
     return environment.get_template(_TEMPLATE).render(
-        experiment=experiment,
-        sections=sections,
-        systems=systems,
-        machines=sorted({cell.machine for section in sections for cell in section.cells}),
-        ended=max(cell.finished_at for section in sections for cell in section.cells),
-        descriptions={config.name: describe(config) for config in systems},
-        versions=versions,
+        page=page,
+        descriptions={config.name: describe(config) for config in page.systems},
+        machines=sorted({cell.machine for cell in page.cells}),
+        ended=max(cell.finished_at for cell in page.cells),
     )
 
 

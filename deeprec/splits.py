@@ -5,13 +5,16 @@ protocol drops has a part of its own that names the reason.
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+_SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Part(StrEnum):
@@ -37,7 +40,7 @@ class _Split(BaseModel):
     @property
     def split_id(self) -> str:
         """A short name that two splits share only when they are the same value."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return _short_digest(self.model_dump_json())
 
 
 class RandomSplit(_Split):
@@ -98,4 +101,45 @@ class FileSplit(_Split):
     dev_fraction: Fraction = Field(0.05, description="share of the training file drawn for dev")
 
 
-Split = Annotated[RandomSplit | TimeSplit | LastKSplit | FileSplit, Field(discriminator="kind")]
+class ListedSplit(_Split):
+    """Dev, and test where it has a list too, are the pairs that files list; the rest is train.
+
+    The lists are in the format of Netflix's `probe.txt`. What they say is the split, so a list
+    counts by its digest: filled in when the split is applied, or stated to insist on a content.
+    """
+
+    kind: Literal["listed"] = "listed"
+    dev: Path = Field(description="lists dev: `MOVIE_ID:` lines, then one user id a line")
+    test: Path | None = Field(None, description="lists test; without it there is none")
+    max_absent_fraction: float = Field(
+        0.001, ge=0, le=1, description="of a list's pairs; refused when more are not rated"
+    )
+    dev_sha256: str | None = Field(None, pattern=_SHA256)
+    test_sha256: str | None = Field(None, pattern=_SHA256)
+
+    @property
+    def lists(self) -> Mapping[Part, Path]:
+        """The file that lists each part, where there is one."""
+        paths = {Part.DEV: self.dev, Part.TEST: self.test}
+        return {part: path for part, path in paths.items() if path}
+
+    @property
+    def digests(self) -> Mapping[Part, str | None]:
+        """The digest of each list, None where it is not known yet."""
+        known = {Part.DEV: self.dev_sha256, Part.TEST: self.test_sha256}
+        return {part: known[part] for part in self.lists}
+
+    @property
+    def split_id(self) -> str:
+        """As of every split, whatever the names of its lists; their digests must be known."""
+        assert all(self.digests.values()), self
+        return _short_digest(self.model_dump_json(exclude={"seed", "dev", "test"}))
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+Split = Annotated[
+    RandomSplit | TimeSplit | LastKSplit | FileSplit | ListedSplit, Field(discriminator="kind")
+]

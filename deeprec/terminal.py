@@ -88,7 +88,7 @@ def _fill(fields: Table, report: BaseModel) -> list[Table]:
                     tables += _fill(fields, row)
             else:
                 tables.append(_table(value))
-        elif value is not None:
+        elif value is not None and value != ():
             fields.add_row(name.replace("_", " "), _shown(value))
     return tables
 

@@ -31,6 +31,7 @@ from deeprec.evaluation import BIAS, GLOBAL_MEAN, MODEL, EvaluateReport, evaluat
 from deeprec.fitting import FittedModel, fit_model, refit_model, weigh_members
 from deeprec.home import Home
 from deeprec.members import Keeping, Material
+from deeprec.partition import pin
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.registry import (
@@ -123,10 +124,12 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
     Raises:
         WarehouseError: vectors or split are missing or stale.
         SplitError: dev ratings are needed, and the split has none.
+        SourceError: a file that the split lists its pairs in cannot be read.
         TrainingError: training has diverged.
         ExportError: onnxruntime and torch disagree about the exported graph.
         DeviceError: a GPU was asked for and cannot be used.
     """
+    config = config.model_copy(update={"split": pin(config.split)})
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)

@@ -1,11 +1,12 @@
 """From ratings to one sparse vector a user, and from a split to the part of each rating.
 
 Both are built in SQL and kept in the warehouse; here they are refreshed when the ratings have
-changed, and read as CSR.
+changed, and read as CSR. How a split is applied is `partition`'s part.
 
 Shape legend: U users, M movies, R ratings.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,14 +17,24 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from deeprec.config import Config
-from deeprec.errors import SplitError, WarehouseError
+from deeprec.errors import WarehouseError
 from deeprec.home import Home
+from deeprec.partition import (
+    ListedCounts,
+    counts_by_part,
+    counts_by_parts,
+    listed_counts,
+    pin,
+    refresh_split,
+)
 from deeprec.progress import Progress, silent
+from deeprec.protocols import Comparison, compare
 from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale
-from deeprec.splits import FileSplit, LastKSplit, Part, Split, TimeSplit
+from deeprec.splits import Part, Split
 from deeprec.warehouse import Database, open_warehouse
 
 _PARTS = list(Part)
+_LOG = logging.getLogger(__name__)
 
 
 class MaterializeReport(BaseModel):
@@ -39,6 +50,14 @@ class MaterializeReport(BaseModel):
     num_movies: int
     num_ratings: int
     counts: dict[Part, int]
+    lists: tuple[ListedCounts, ...] = ()
+    protocol: str | None = None
+    published: tuple[Comparison, ...] = ()
+
+    @property
+    def deviations(self) -> tuple[Comparison, ...]:
+        """The published counts that were not found."""
+        return tuple(row for row in self.published if not row.agrees)
 
 
 @dataclass(frozen=True)
@@ -59,10 +78,15 @@ class SplitRatings:
 def materialize(home: Home, config: Config, progress: Progress = silent) -> MaterializeReport:
     """Bring `user_vectors` and the configured split up to date with the ratings.
 
+    Counts that are not those its protocol was published with are told, not refused: an excerpt
+    of the data is allowed to have others.
+
     Raises:
         WarehouseError: no ratings have been taken in.
+        SourceError: a file that the split lists its pairs in cannot be read or used.
         SplitError: the ratings do not allow the split.
     """
+    split, protocol = pin(config.split), config.protocol
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = data_digest(warehouse)
         progress("materialize", 0, 2, "relations")
@@ -70,20 +94,35 @@ def materialize(home: Home, config: Config, progress: Progress = silent) -> Mate
             vectors_changed = _refresh_vectors(warehouse, digest)
         progress("materialize", 1, 2, "relations")
         with warehouse.transaction():
-            split_changed = _refresh_split(warehouse, config.split, digest)
+            split_changed = refresh_split(warehouse, split, digest)
         progress("materialize", 2, 2, "relations")
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
-        counts = warehouse.rows("splits/counts", split_id=config.split.split_id)
-    return MaterializeReport(
-        changed=vectors_changed or split_changed,
-        data_digest=digest,
-        split_id=config.split.split_id,
-        split=config.split.kind,
-        num_users=num_users,
-        num_movies=num_movies,
-        num_ratings=num_ratings,
-        counts={Part(part): ratings for part, ratings, *_ in counts},
-    )
+        counts = counts_by_parts(warehouse, split)
+        report = MaterializeReport(
+            changed=vectors_changed or split_changed,
+            data_digest=digest,
+            split_id=split.split_id,
+            split=split.kind,
+            num_users=num_users,
+            num_movies=num_movies,
+            num_ratings=num_ratings,
+            counts=counts_by_part(warehouse, split),
+            lists=listed_counts(warehouse, split),
+            protocol=protocol.name if protocol else None,
+            published=compare(protocol, counts) if protocol else (),
+        )
+    _warn_of_deviations(report)
+    return report
+
+
+def _warn_of_deviations(report: MaterializeReport) -> None:
+    if report.deviations:
+        _LOG.warning(
+            "the split has other counts than %s was published with: %s; other data, or another "
+            "split",
+            report.protocol,
+            "; ".join(map(str, report.deviations)),
+        )
 
 
 def data_digest(warehouse: Database) -> str:
@@ -118,7 +157,9 @@ def read_split(warehouse: Database, split: Split) -> SplitRatings:
 
     Raises:
         WarehouseError: the vectors or the split are missing or stale.
+        SourceError: a file that the split lists its pairs in cannot be read.
     """
+    split = pin(split)
     digest = current_digest(warehouse)
     found = warehouse.rows("splits/find", split_id=split.split_id, data_digest=digest)
     if not found:
@@ -210,62 +251,6 @@ def _refresh_vectors(warehouse: Database, digest: str) -> bool:
     _, _, num_ratings, num_in_vectors = warehouse.row("vectors/counts")
     assert num_ratings == num_in_vectors, (num_ratings, num_in_vectors)
     return True
-
-
-def _refresh_split(warehouse: Database, split: Split, digest: str) -> bool:
-    """Apply the split unless it has been applied to these ratings; whether it was applied."""
-    if warehouse.rows("splits/find", split_id=split.split_id, data_digest=digest):
-        return False
-    for forget in ("forget_stale", "forget_stale_vectors", "forget_stale_counts"):
-        parameters = {"data_digest": digest} if forget == "forget_stale" else {}
-        warehouse.run(f"splits/{forget}", **parameters)
-    _assign_parts(warehouse, split)
-    warehouse.run("splits/count", split_id=split.split_id)
-    counts = {
-        Part(row[0]): row[1] for row in warehouse.rows("splits/counts", split_id=split.split_id)
-    }
-    _check_counts(warehouse, split, counts)
-    warehouse.run("vectors/build_split", split_id=split.split_id)
-    warehouse.run(
-        "splits/record",
-        split_id=split.split_id,
-        definition=split.model_dump_json(),
-        data_digest=digest,
-        built_at=_now(),
-    )
-    return True
-
-
-def _assign_parts(warehouse: Database, split: Split) -> None:
-    """Make `rating_parts`, which gives each rating exactly one part."""
-    if isinstance(split, TimeSplit | LastKSplit):
-        (num_undated,) = warehouse.row("splits/num_undated")
-        if num_undated:
-            raise SplitError(
-                f"a {split.kind} split needs a date on every rating, {num_undated} have none; "
-                "take in files with dates, or split at random"
-            )
-    definition = split.model_dump(exclude={"kind", "drop_unseen"})
-    if isinstance(split, LastKSplit):
-        definition.pop("seed")
-    warehouse.run(f"splits/{split.kind}", **definition)
-    if split.drop_unseen:
-        warehouse.run("splits/drop_unseen")
-
-
-def _check_counts(warehouse: Database, split: Split, counts: dict[Part, int]) -> None:
-    """Parts sum to the whole; there is something to train on, and the named files exist."""
-    _, _, num_ratings, _ = warehouse.row("vectors/counts")
-    assert sum(counts.values()) == num_ratings, (counts, num_ratings)
-    missing = [part for part in (Part.TRAIN, Part.TEST) if not counts.get(part)]
-    if isinstance(split, FileSplit) and missing:
-        pattern = split.train if missing[0] is Part.TRAIN else split.test
-        raise SplitError(
-            f"the file split finds no {missing[0]} ratings: no file taken in is named {pattern}"
-        )
-    if Part.TRAIN in missing:
-        found = ", ".join(f"{part} {count:,}" for part, count in counts.items())
-        raise SplitError(f"the {split.kind} split leaves no rating to train on ({found})")
 
 
 def _now() -> datetime:

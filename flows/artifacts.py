@@ -38,7 +38,7 @@ def publish(page: Page) -> None:
 
 def ingest_page(report: IngestReport) -> Page:
     """What was read from each source, and why rows were refused."""
-    sources = _table(
+    sources = table(
         ["source", "format", "files", "unchanged", "read", "kept", "replaced", "rejected"],
         map(_source_row, report.sources),
     )
@@ -55,7 +55,7 @@ def ingest_page(report: IngestReport) -> Page:
         sources,
     ]
     if rejected:
-        parts += ["## Rejected rows", _table(["source", "reason", "rows"], rejected)]
+        parts += ["## Rejected rows", table(["source", "reason", "rows"], rejected)]
     return Page(_data_key(report.data_digest), "Ratings in the warehouse", "\n\n".join(parts))
 
 
@@ -67,8 +67,17 @@ def split_page(report: MaterializeReport) -> Page:
     parts = [
         f"# Split {report.split_id}",
         f"The {report.split} split of {_data_link(report.data_digest)}.",
-        _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
+        table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
     ]
+    if report.lists:
+        parts += ["## Lists", _liststable(report)]
+    if report.published:
+        verdict = "other counts than" if report.deviations else "the counts that"
+        parts += [
+            f"## As published: {report.protocol}",
+            f"The split has {verdict} its protocol was published with.",
+            _publishedtable(report),
+        ]
     return Page(f"split-{report.split_id}", "Ratings by part of the split", "\n\n".join(parts))
 
 
@@ -88,7 +97,7 @@ def model_page(report: "TrainReport") -> Page:
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
-        _table(["what", "value"], facts),
+        table(["what", "value"], facts),
     ]
     if report.dev:
         parts += ["## On dev", _metrics_table(report.dev)]
@@ -111,7 +120,7 @@ def metrics_page(report: EvaluateReport) -> Page:
         parts += [f"The model {verdict} the damped biases.", _metrics_table(report)]
     else:
         parts.append(f"The split holds back no {report.part} rating; nothing was measured.")
-    key = f"metrics-{report.part}-{_as_key(report.bundle_id)}"
+    key = f"metrics-{report.part}-{as_key(report.bundle_id)}"
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 
 
@@ -129,13 +138,13 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("recommendations", report.num_recommendations),
         ("shards", plan.num_shards),
     ]
-    parts = ["# Published predictions", f"`{report.path}`", _table(["what", "value"], facts)]
+    parts = ["# Published predictions", f"`{report.path}`", table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))
 
 
 def _members_table(report: "TrainReport") -> str:
     """One row a member of a blend."""
-    return _table(
+    return table(
         ["member", "weight", "RMSE on dev", "epochs", "epoch kept"],
         [
             (
@@ -163,9 +172,31 @@ def _source_row(source: SourceReport) -> Sequence[object]:
     )
 
 
+def _liststable(report: MaterializeReport) -> str:
+    """One row a list of pairs."""
+    return table(
+        ["part", "list", "pairs", "repeated", "without a rating"],
+        [
+            (row.part, row.path, row.num_pairs, row.num_repeated, row.num_absent)
+            for row in report.lists
+        ],
+    )
+
+
+def _publishedtable(report: MaterializeReport) -> str:
+    """One row a published count."""
+    return table(
+        ["part", "what", "published", "found", "agrees"],
+        [
+            (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
+            for row in report.published
+        ],
+    )
+
+
 def _metrics_table(report: EvaluateReport) -> str:
     """One row a predictor."""
-    return _table(
+    return table(
         ["predictor", "RMSE", "MAE", "RMSE unclipped", "ratings", "cold"],
         [
             (
@@ -181,7 +212,7 @@ def _metrics_table(report: EvaluateReport) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A markdown table; whole numbers with thousands separators."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -191,7 +222,7 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
-def _as_key(text: str) -> str:
+def as_key(text: str) -> str:
     """Lower-case letters, digits and dashes: all that Prefect lets a key have."""
     return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
 
@@ -201,7 +232,7 @@ def _data_key(data_digest: str) -> str:
 
 
 def _model_key(bundle_id: str) -> str:
-    return f"model-{_as_key(bundle_id)}"
+    return f"model-{as_key(bundle_id)}"
 
 
 def _data_link(data_digest: str) -> str:

@@ -49,6 +49,7 @@ BATCH_TYPES = {
     "text": TEXT,
     "reason": TEXT,
     "path": TEXT,
+    "part": TEXT,
     "source": TEXT,
     "role": TEXT,
     "format": TEXT,
@@ -95,6 +96,7 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
     else:
         with open_warehouse(home) as warehouse:
             warehouse.run("splits/random", seed=0, test_fraction=0.1, dev_fraction=0.1)
+            warehouse.run_with("splits/list_pairs", empty_batch())
             warehouse.run("ratings/find_superseded")
             yield warehouse
 
@@ -129,5 +131,5 @@ def test_a_statement_is_one_and_says_what_it_gives(name: str) -> None:
 def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
     run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
-    by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file")}
+    by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
     assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE

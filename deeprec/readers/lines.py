@@ -42,14 +42,19 @@ def judge(
     if not text.strip():
         return None
     if layout.has_movie_headers and layout.separator not in text and _LIKE_HEADER.search(text):
-        found = _HEADER.fullmatch(text)
-        return Header(int(found["movie_id"]) if found else None)
+        return read_header(text)
     fields = split(text, layout.separator)
     if len(fields) != len(layout.columns):
         return blame(line, Reason.WRONG_COLUMN_COUNT)
     named = {column: field for column, field in zip(layout.columns, fields, strict=True) if column}
     said = judge_fields(named, layout.dates, scale)
     return blame(line, said) if isinstance(said, Reason) else said
+
+
+def read_header(text: str) -> Header:
+    """The header that a line is, whole or broken."""
+    found = _HEADER.fullmatch(text)
+    return Header(int(found["movie_id"]) if found else None)
 
 
 def blame(line: bytes, reason: Reason) -> Reason:

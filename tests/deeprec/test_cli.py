@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deeprec.home import Home
+from deeprec.splits import RandomSplit
 
 
 def deeprec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,24 @@ def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> 
         done = deeprec(verb, "--json", *arguments, DEEPREC_HOME=str(trained_home.path))
         assert 0 == done.returncode, done.stderr
         assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_a_protocol_goes_with_any_configuration(trained_home: Home, tmp_path: Path) -> None:
+    protocol = tmp_path / "protocol.toml"
+    protocol.write_text(
+        '[split]\nseed = 3\n[protocol]\nname = "mine"\ndev_from = "train"\n'
+        "train = { users = 40, ratings = 5 }\n"
+    )
+    arguments = ["--home", str(trained_home.path), "--protocol", str(protocol), *TINY]
+    shown = deeprec("materialize", *arguments, COLUMNS="120")
+    assert 0 == shown.returncode, shown.stderr
+    assert "the split has other counts than mine was published with: train ratings" in shown.stderr
+    table = [line.split() for line in shown.stdout.splitlines()]
+    assert ["part", "what", "published", "found", "agrees"] in table
+    assert ["train", "users", "40", "40", "yes"] in table
+    trained = deeprec("train", "--json", *arguments)
+    assert RandomSplit(seed=3).split_id == json.loads(trained.stdout)["split_id"], trained.stderr
+    assert 0 == deeprec("evaluate", *arguments).returncode
 
 
 def test_a_report_reads_well(trained_home: Home) -> None:

@@ -5,9 +5,11 @@ from pydantic import TypeAdapter
 
 from deeprec.config import AutoencoderConfig, Config, as_plain_values, load_config
 from deeprec.errors import ConfigError
-from deeprec.splits import LastKSplit, RandomSplit, Split, TimeSplit
+from deeprec.splits import LastKSplit, ListedSplit, RandomSplit, Split, TimeSplit
 
-CONFIGS = sorted((Path(__file__).parents[2] / "deployments" / "config").rglob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "deployments" / "config"
+PROTOCOLS = sorted((FOLDER / "protocols").glob("*.toml"))
+CONFIGS = sorted(set(FOLDER.rglob("*.toml")) - set(PROTOCOLS))
 
 
 def test_the_defaults_are_the_posters() -> None:
@@ -112,3 +114,66 @@ def test_days_out_of_order_are_refused() -> None:
             None, ['split={kind="time", train_through="2005-11-30", dev_through="2005-01-01"}']
         )
     assert TimeSplit.model_fields["drop_unseen"].default is True
+
+
+@pytest.fixture
+def run_and_protocol(tmp_path: Path) -> tuple[Path, Path]:
+    run, protocol = tmp_path / "run.toml", tmp_path / "protocol.toml"
+    run.write_text(
+        "[train]\nnum_epochs = 7\n[split]\ntest_fraction = 0.3\n"
+        '[protocol]\nname = "old"\ntrain = { ratings = 5 }\n'
+    )
+    protocol.write_text('[split]\nkind = "last_k"\ntest_k = 2\n')
+    return run, protocol
+
+
+def test_a_protocol_replaces_sections_and_overrides_win(
+    run_and_protocol: tuple[Path, Path],
+) -> None:
+    run, protocol = run_and_protocol
+    config = load_config(run, ["split.dev_k=4"], protocol)
+    assert (LastKSplit(test_k=2, dev_k=4), None, 7) == (
+        config.split,
+        config.protocol,
+        config.train.num_epochs,
+    )
+    assert LastKSplit(test_k=2) == load_config(protocol=protocol).split
+
+
+@pytest.mark.parametrize(
+    "content", ['[protocol]\nname = "x"\n', "[split]\n[train]\nseed = 1\n", ""]
+)
+def test_a_protocol_decides_the_split_and_nothing_else(tmp_path: Path, content: str) -> None:
+    protocol = tmp_path / "protocol.toml"
+    protocol.write_text(content)
+    with pytest.raises(ConfigError, match="expected the sections split and protocol alone, found"):
+        load_config(None, [], protocol)
+
+
+def test_a_wrong_protocol_is_named(run_and_protocol: tuple[Path, Path]) -> None:
+    run, protocol = run_and_protocol
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(run, protocol=protocol.with_name("absent.toml"))
+    protocol.write_text('[split]\n[protocol]\nname = "x"\ntrain = { rating = 1 }\n')
+    with pytest.raises(ConfigError, match=r"protocol\.toml: protocol\.train\.rating: unknown key"):
+        load_config(run, protocol=protocol)
+
+
+@pytest.mark.parametrize("file", PROTOCOLS, ids=lambda file: file.stem)
+def test_every_protocol_is_valid_with_every_configuration(file: Path) -> None:
+    for run in CONFIGS:
+        config = load_config(run, protocol=file)
+        assert config.protocol
+        assert (run.stem, file.stem) == (config.name, config.protocol.name)
+        assert config == Config.model_validate(as_plain_values(config))
+
+
+def test_a_listed_split_is_what_its_lists_say_wherever_they_lie() -> None:
+    split = ListedSplit(dev=Path("a"), dev_sha256="0" * 64)
+    assert split.split_id == ListedSplit(dev=Path("b"), dev_sha256="0" * 64).split_id
+    others = [
+        ListedSplit(dev=Path("a"), dev_sha256="1" * 64),
+        ListedSplit(dev=Path("a"), dev_sha256="0" * 64, drop_unseen=True),
+        ListedSplit(dev=Path("a"), dev_sha256="0" * 64, test=Path("b"), test_sha256="1" * 64),
+    ]
+    assert 4 == len({other.split_id for other in [split, *others]})

@@ -76,7 +76,7 @@ def page(run_home: Home, tiny_set: Path) -> str:
 
 def test_every_system_is_there_with_both_figures(page: str) -> None:
     for name in ("narrow", "wide", "dropping"):
-        row = re.search(rf"<tr>\s*<td><b>{name}</b>.*?</tr>", page, re.DOTALL)
+        row = re.search(rf'<tr>\s*<td class="name"><b>{name}</b>.*?</tr>', page, re.DOTALL)
         assert row
         assert "0.876" in row[0]
         assert 2 <= len(re.findall(r"\d\.\d{4}", row[0]))

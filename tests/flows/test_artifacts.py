@@ -11,6 +11,8 @@ from deeprec.bundles import Member
 from deeprec.config import ScoreConfig, WarehouseConfig
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
+from deeprec.partition import ListedCounts
+from deeprec.protocols import Comparison
 from deeprec.publishing import ScoreReport
 from deeprec.registry import Epoch, Evaluation
 from deeprec.runs import ScoringPlan
@@ -178,6 +180,37 @@ def test_without_rejected_rows_there_is_no_table_of_them() -> None:
 def test_the_shares_of_a_split_are_of_all_ratings() -> None:
     expected = [["train", "1,000", "83.33%"], ["dev", "80", "6.67%"], ["test", "120", "10.00%"]]
     assert expected == rows(split_page(MATERIALIZED))[2:5]
+
+
+def test_a_split_without_published_counts_has_no_word_of_them() -> None:
+    assert "published" not in split_page(MATERIALIZED).markdown
+    assert "Lists" not in split_page(MATERIALIZED).markdown
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "agrees"),
+    [(98_074_901, "the counts that", "yes"), (1_000, "other counts than", "**no**")],
+)
+def test_published_counts_stand_beside_those_found(found: int, verdict: str, agrees: str) -> None:
+    published = Comparison(
+        part="train",
+        what="ratings",
+        published=98_074_901,
+        found=found,
+        agrees=found == 98_074_901,
+    )
+    update = {"protocol": "netflix-full", "published": (published,)}
+    page = split_page(MATERIALIZED.model_copy(update=update))
+    assert f"The split has {verdict} its protocol was published with." in page.markdown
+    assert ["train", "ratings", "98,074,901", f"{found:,}", agrees] in rows(page)
+
+
+def test_a_list_of_pairs_says_what_became_of_it() -> None:
+    counts = ListedCounts(
+        part=Part.DEV, path=Path("probe.txt"), num_pairs=1_408, num_repeated=2, num_absent=1
+    )
+    page = split_page(MATERIALIZED.model_copy(update={"lists": (counts,)}))
+    assert ["dev", "probe.txt", "1,408", "2", "1"] in rows(page)
 
 
 def test_the_learning_curve_is_a_png_within_the_page() -> None:

@@ -1,0 +1,189 @@
+"""From a split's definition to the part of every rating: applied in SQL, counted, kept.
+
+What a split means is said in `splits`; reading a split that has been applied is `vectors`' part.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.errors import SourceError, SplitError
+from deeprec.protocols import Counts
+from deeprec.readers.chunks import digest_file
+from deeprec.readers.pairs import read_pairs
+from deeprec.splits import FileSplit, LastKSplit, ListedSplit, Part, Split, TimeSplit
+from deeprec.warehouse import Database
+
+_FORGET = ("stale", "stale_vectors", "stale_counts", "stale_unions", "stale_lists")
+
+
+class ListedCounts(BaseModel):
+    """What became of a list: its pairs, each counted once, and how many have no rating."""
+
+    model_config = ConfigDict(frozen=True)
+
+    part: Part
+    path: Path
+    num_pairs: int
+    num_repeated: int
+    num_absent: int
+
+
+def pin(split: Split) -> Split:
+    """The split with the digest of every file that it reads; others than listed ones read none.
+
+    Raises:
+        SourceError: a list cannot be read.
+    """
+    if not isinstance(split, ListedSplit):
+        return split
+    digests = {
+        f"{part}_sha256": known or _digest(part, split.lists[part])
+        for part, known in split.digests.items()
+    }
+    return split.model_copy(update=digests)
+
+
+def _digest(part: Part, path: Path) -> str:
+    try:
+        return digest_file(path.expanduser(), 0).sha256
+    except SourceError as error:
+        raise SourceError(
+            f"{error}; it should list the {part} ratings, say where it is as split.{part}"
+        ) from error
+
+
+def refresh_split(warehouse: Database, split: Split, digest: str) -> bool:
+    """Apply the split unless it has been applied to these ratings; whether it was applied.
+
+    Raises:
+        SourceError: a list cannot be read or used.
+        SplitError: the ratings do not allow the split.
+    """
+    if warehouse.rows("splits/find", split_id=split.split_id, data_digest=digest):
+        return False
+    for forget in _FORGET:
+        parameters = {"data_digest": digest} if forget == "stale" else {}
+        warehouse.run(f"splits/forget_{forget}", **parameters)
+    _assign_parts(warehouse, split)
+    warehouse.run("splits/count", split_id=split.split_id)
+    warehouse.run("splits/count_unions", split_id=split.split_id)
+    _check_counts(warehouse, split)
+    warehouse.run("vectors/build_split", split_id=split.split_id)
+    warehouse.run(
+        "splits/record",
+        split_id=split.split_id,
+        definition=split.model_dump_json(),
+        data_digest=digest,
+        built_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+    return True
+
+
+def counts_by_part(warehouse: Database, split: Split) -> dict[Part, int]:
+    """The ratings of every part that is not empty, of a split that has been applied."""
+    counts = warehouse.rows("splits/counts", split_id=split.split_id)
+    return {Part(part): num_ratings for part, num_ratings, *_ in counts}
+
+
+def counts_by_parts(warehouse: Database, split: Split) -> dict[frozenset[Part], Counts]:
+    """Ratings, users and movies of each part and of the unions that publications count as one."""
+    rows = warehouse.rows("splits/counts_by_parts", split_id=split.split_id)
+    return {frozenset(map(Part, parts)): Counts(*counts) for parts, *counts in rows}
+
+
+def listed_counts(warehouse: Database, split: Split) -> tuple[ListedCounts, ...]:
+    """What became of each list of a split that has been applied; of others, nothing."""
+    if not isinstance(split, ListedSplit):
+        return ()
+    return tuple(
+        ListedCounts(
+            part=part,
+            path=split.lists[Part(part)],
+            num_pairs=num_pairs,
+            num_repeated=num_repeated,
+            num_absent=num_absent,
+        )
+        for part, num_pairs, num_repeated, num_absent in warehouse.rows(
+            "splits/lists", split_id=split.split_id
+        )
+    )
+
+
+def _assign_parts(warehouse: Database, split: Split) -> None:
+    """Make `rating_parts`, which gives each rating exactly one part."""
+    if isinstance(split, ListedSplit):
+        _list_pairs(warehouse, split)
+        warehouse.run("splits/listed")
+    else:
+        if isinstance(split, TimeSplit | LastKSplit):
+            _check_dates(warehouse, split)
+        unused = {"seed"} if isinstance(split, LastKSplit) else set[str]()
+        definition = split.model_dump(exclude={"kind", "drop_unseen", *unused})
+        warehouse.run(f"splits/{split.kind}", **definition)
+    if split.drop_unseen:
+        warehouse.run("splits/drop_unseen")
+
+
+def _check_dates(warehouse: Database, split: TimeSplit | LastKSplit) -> None:
+    (num_undated,) = warehouse.row("splits/num_undated")
+    if num_undated:
+        raise SplitError(
+            f"a {split.kind} split needs a date on every rating, {num_undated} have none; "
+            "take in files with dates, or split at random"
+        )
+
+
+def _list_pairs(warehouse: Database, split: ListedSplit) -> None:
+    """Make `listed_pairs` of the lists, and refuse lists that are not of these ratings."""
+    tables = []
+    for part, path in split.lists.items():
+        listed = read_pairs(path.expanduser())
+        if listed.sha256 != split.digests[part]:
+            raise SplitError(
+                f"{path}: expected the SHA-256 {split.digests[part]}, found {listed.sha256}; "
+                f"put back the list that was meant, or leave out split.{part}_sha256"
+            )
+        names = pa.array([str(part)] * listed.pairs.num_rows, pa.string())
+        tables.append(listed.pairs.append_column("part", names))
+    warehouse.run_with("splits/list_pairs", pa.concat_tables(tables))
+    for user_id, movie_id, dev_line, test_line in warehouse.rows("splits/listed_for_both"):
+        raise SplitError(
+            f"{split.dev}:{dev_line} and {split.test}:{test_line}: movie {movie_id}, user "
+            f"{user_id} is listed for dev and for test; a rating has one part, so take it out "
+            "of one of them"
+        )
+    warehouse.run("splits/record_lists", split_id=split.split_id)
+    for counts in listed_counts(warehouse, split):
+        _check_absent(warehouse, split, counts)
+
+
+def _check_absent(warehouse: Database, split: ListedSplit, counts: ListedCounts) -> None:
+    """Refuse a list of which too many pairs have no rating."""
+    if counts.num_absent <= split.max_absent_fraction * counts.num_pairs:
+        return
+    user_id, movie_id, line = warehouse.row("splits/first_absent", part=counts.part)
+    raise SplitError(
+        f"{counts.path}: {counts.num_absent:,} of its {counts.num_pairs:,} pairs have no rating, "
+        f"as movie {movie_id}, user {user_id} in line {line}; more than split.max_absent_fraction "
+        f"= {split.max_absent_fraction:g} allows. Take in the ratings that it was made for, or "
+        "allow more"
+    )
+
+
+def _check_counts(warehouse: Database, split: Split) -> None:
+    """Parts sum to the whole; there is something to train on, and the named files exist."""
+    counts = counts_by_part(warehouse, split)
+    _, _, num_ratings, _ = warehouse.row("vectors/counts")
+    assert sum(counts.values()) == num_ratings, (counts, num_ratings)
+    missing = [part for part in (Part.TRAIN, Part.TEST) if not counts.get(part)]
+    if isinstance(split, FileSplit) and missing:
+        pattern = split.train if missing[0] is Part.TRAIN else split.test
+        raise SplitError(
+            f"the file split finds no {missing[0]} ratings: no file taken in is named {pattern}"
+        )
+    if Part.TRAIN in missing:
+        found = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+        raise SplitError(f"the {split.kind} split leaves no rating to train on ({found})")
