@@ -16,7 +16,9 @@ from rich.console import Console
 
 from deeprec.config import Config, load_config, with_bundle
 from deeprec.errors import ConfigError, DeeprecError
+from deeprec.experiment_commands import experiment_app
 from deeprec.home import Home
+from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
 from deeprec.terminal import print_report, progress_bars
 
@@ -27,16 +29,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiment_app, name="experiment")
 _data = Console(soft_wrap=True)
 _diagnostics = Console(stderr=True)
 _INGEST = "ingestion.ingest"
 _SCORE = "scoring.score"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Folder of the project's state; else $DEEPREC_HOME, else ./home."),
-]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
 ]
@@ -44,11 +43,6 @@ ProtocolOption = Annotated[
     Path | None,
     typer.Option("--protocol", help="TOML file of a protocol; replaces the configuration's split."),
 ]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override, as train.num_epochs=3; repeatable."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, files or globs of ratings.")
 ]

@@ -39,6 +39,7 @@ from deeprec.registry import (
     find_trained,
     read_epochs,
     read_evaluations,
+    read_groups,
     record_model,
     request_again,
 )
@@ -302,7 +303,10 @@ def _report(warehouse: Database, bundle: Bundle, *, changed: bool) -> TrainRepor
     """What the bundle and the warehouse say of it."""
     manifest = bundle.manifest
     figures = read_evaluations(warehouse, manifest.bundle_id, Part.DEV)
-    dev = EvaluateReport(bundle_id=manifest.bundle_id, part=Part.DEV, figures=figures)
+    groups = read_groups(warehouse, manifest.bundle_id, Part.DEV)
+    dev = EvaluateReport(
+        bundle_id=manifest.bundle_id, part=Part.DEV, figures=figures, groups=groups
+    )
     return TrainReport(
         bundle_id=manifest.bundle_id,
         bundle=bundle.path,

@@ -51,7 +51,7 @@ def publish(page: Page) -> None:
 
 def ingest_page(report: IngestReport) -> Page:
     """What was read from each source, and why rows were refused."""
-    sources = _table(
+    sources = table(
         ["source", "format", "files", "unchanged", "read", "kept", "replaced", "rejected"],
         map(_source_row, report.sources),
     )
@@ -68,7 +68,7 @@ def ingest_page(report: IngestReport) -> Page:
         sources,
     ]
     if rejected:
-        parts += ["## Rejected rows", _table(["source", "reason", "rows"], rejected)]
+        parts += ["## Rejected rows", table(["source", "reason", "rows"], rejected)]
     return Page(_data_key(report.data_digest), "Ratings in the warehouse", "\n\n".join(parts))
 
 
@@ -80,10 +80,10 @@ def split_page(report: MaterializeReport) -> Page:
     parts = [
         f"# Split {report.split_id}",
         f"The {report.split} split of {_data_link(report.data_digest)}.",
-        _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
+        table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
     ]
     if report.lists:
-        parts += ["## Lists", _lists_table(report)]
+        parts += ["## Lists", _liststable(report)]
     if report.published:
         verdict = "other counts than" if report.deviations else "the counts that"
         parts += [
@@ -110,7 +110,7 @@ def model_page(report: "TrainReport") -> Page:
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
-        _table(["what", "value"], facts),
+        table(["what", "value"], facts),
     ]
     if report.dev:
         parts += ["## On dev", report.dev.verdict, _metrics_table(report.dev)]
@@ -130,7 +130,7 @@ def metrics_page(report: EvaluateReport) -> Page:
     parts = [f"# {_model_link(report.bundle_id)} on {report.part}", report.verdict]
     if report.figures:
         parts += [_metrics_table(report), _INTERVALS, *_breakdowns(report)]
-    key = f"metrics-{report.part}-{_as_key(report.bundle_id)}"
+    key = f"metrics-{report.part}-{as_key(report.bundle_id)}"
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 
 
@@ -148,13 +148,13 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("recommendations", report.num_recommendations),
         ("shards", plan.num_shards),
     ]
-    parts = ["# Published predictions", f"`{report.path}`", _table(["what", "value"], facts)]
+    parts = ["# Published predictions", f"`{report.path}`", table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))
 
 
 def _members_table(report: "TrainReport") -> str:
     """One row a member of a blend."""
-    return _table(
+    return table(
         ["member", "weight", "RMSE on dev", "epochs", "epoch kept"],
         [
             (
@@ -182,9 +182,9 @@ def _source_row(source: SourceReport) -> Sequence[object]:
     )
 
 
-def _lists_table(report: MaterializeReport) -> str:
+def _liststable(report: MaterializeReport) -> str:
     """One row a list of pairs."""
-    return _table(
+    return table(
         ["part", "list", "pairs", "repeated", "without a rating"],
         [
             (row.part, row.path, row.num_pairs, row.num_repeated, row.num_absent)
@@ -195,7 +195,7 @@ def _lists_table(report: MaterializeReport) -> str:
 
 def _published_table(report: MaterializeReport) -> str:
     """One row a published count."""
-    return _table(
+    return table(
         ["part", "what", "published", "found", "agrees"],
         [
             (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
@@ -206,7 +206,7 @@ def _published_table(report: MaterializeReport) -> str:
 
 def _metrics_table(report: EvaluateReport) -> str:
     """One row a predictor."""
-    return _table(
+    return table(
         _METRICS,
         [
             (
@@ -233,11 +233,11 @@ def _breakdowns(report: EvaluateReport) -> Iterator[str]:
     """Calibration as a picture, and each dimension as a table."""
     from deeprec.plots import calibration_plot  # noqa: PLC0415 - drawing is not for each worker
 
-    for table in breakdown_tables(report.groups):
-        yield f"## By {table.dimension.meaning}"
-        if table.dimension is Dimension.CALIBRATION:
+    for broken_down in breakdown_tables(report.groups):
+        yield f"## By {broken_down.dimension.meaning}"
+        if broken_down.dimension is Dimension.CALIBRATION:
             yield _picture("actual against predicted ratings", calibration_plot(report.groups))
-        yield _table(table.header, table.rows)
+        yield table(broken_down.header, broken_down.rows)
 
 
 def _picture(what: str, png: bytes) -> str:
@@ -245,7 +245,7 @@ def _picture(what: str, png: bytes) -> str:
     return f"![{what}](data:image/png;base64,{b64encode(png).decode()})"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A markdown table; whole numbers with thousands separators, others to four places."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -257,7 +257,7 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
-def _as_key(text: str) -> str:
+def as_key(text: str) -> str:
     """Lower-case letters, digits and dashes: all that Prefect lets a key have."""
     return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
 
@@ -267,7 +267,7 @@ def _data_key(data_digest: str) -> str:
 
 
 def _model_key(bundle_id: str) -> str:
-    return f"model-{_as_key(bundle_id)}"
+    return f"model-{as_key(bundle_id)}"
 
 
 def _data_link(data_digest: str) -> str:

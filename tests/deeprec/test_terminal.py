@@ -59,7 +59,7 @@ def report(*groups: Group) -> EvaluateReport:
 
 def test_figures_too_wide_for_a_table_stand_side_by_side() -> None:
     lines = cells(printed(report()))
-    assert ["predictor", "autoencoder", "bias"] in lines
+    assert ["predictor", "model", "bias"] in lines
     assert ["num", "ratings", "1,200", "1,200"] in lines
     assert ["rmse", "0.8500", "0.9000"] in lines
     assert ["minus", "bias", "low", "-0.0600", "-0.0100"] in lines

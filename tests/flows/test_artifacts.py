@@ -112,7 +112,7 @@ def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
         bundle_id=BUNDLE_ID,
         part=part,
         figures=figures,
-        groups=(*groups("autoencoder"), *groups("bias")),
+        groups=(*groups("model"), *groups("bias")),
     )
 
 
@@ -274,7 +274,7 @@ def test_a_model_is_judged_by_its_floor(rmse: float, verdict: str) -> None:
 
 def test_a_figure_without_an_interval_stands_alone() -> None:
     unsure = {"rmse_low": None, "rmse_high": None}
-    alone = evaluation("autoencoder", 0.95).model_copy(update=unsure)
+    alone = evaluation("model", 0.95).model_copy(update=unsure)
     page = metrics_page(EvaluateReport(bundle_id=BUNDLE_ID, part=Part.TEST, figures=(alone,)))
     assert "0.9500" == rows(page)[-1][1]
 
