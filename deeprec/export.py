@@ -3,15 +3,9 @@
 Shape legend: B users in a batch, U training users, P probe users, M movies.
 """
 
-import contextlib
-import logging
-import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
@@ -22,6 +16,7 @@ from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
+from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.ratings import RatingScale
 
 _NUM_SAMPLED = 64
@@ -63,7 +58,7 @@ def export_onnx(
     try:
         unfinished.write_bytes(_graph(network, scale, ratings_UM.shape[1], config.opset))
         report = _compare(network, scale, unfinished, probe_users(ratings_UM, scale), config)
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -108,7 +103,7 @@ def _graph(network: RatingPredictor, scale: RatingScale, num_movies: int, opset:
     batch = torch.export.Dim("batch")
     # Of a single row the exporter would freeze the batch; of one tensor given twice, merge inputs.
     examples_BM = tuple(torch.zeros(2, num_movies) for _ in inputs)
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             _Clipped(network, scale).eval(),
             examples_BM,
@@ -120,27 +115,7 @@ def _graph(network: RatingPredictor, scale: RatingScale, num_movies: int, opset:
             verbose=False,
         )
     assert program is not None, "torch.onnx.export returns a program when dynamo is on"
-    return _anonymous(program.model_proto)
-
-
-def _anonymous(model: onnx.ModelProto) -> bytes:
-    """The graph without the exporter's notes, which hold this machine's source paths."""
-    for noted in (*model.graph.node, *model.graph.initializer):
-        del noted.metadata_props[:]
-    del model.graph.value_info[:]
-    return bytes(model.SerializeToString())
-
-
-def _checked_opset(path: Path, wanted: int) -> int:
-    """The file's opset, once onnx has found the file valid."""
-    onnx.checker.check_model(path, full_check=True)
-    opset = next(int(used.version) for used in onnx.load(path).opset_import if not used.domain)
-    if opset != wanted:
-        raise ExportError(
-            f"export.opset = {wanted} is not one that this torch can write (it wrote {opset}); "
-            "nothing was kept"
-        )
-    return opset
+    return anonymous(program.model_proto)
 
 
 def _compare(
@@ -151,7 +126,7 @@ def _compare(
     config: ExportConfig,
 ) -> ExportReport:
     """What onnx and onnxruntime, on the CPU, say of the file at `path`."""
-    opset = _checked_opset(path, config.opset)
+    opset = checked_opset(path, config.opset)
     graph = open_graph(path, "cpu")
     clipped = _Clipped(network, scale).eval()
     batches = DenseBatches(_BATCH, probes_PM.shape[1], torch.device("cpu"))
@@ -176,25 +151,3 @@ def _compare(
         tolerance=config.tolerance,
         num_probe_users=probes_PM.shape[0],
     )
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of torch's own deprecations and of libraries that we do not use."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _sync(path: Path) -> None:
-    """Have the file on disk before a rename lets anyone rely on it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
