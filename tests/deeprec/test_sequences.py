@@ -1,5 +1,7 @@
 """Shape legend: U users, M movies, N rows, R ratings, S active steps."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ WEEKS = Clock(first_day=100, step_days=7, num_steps=3)
 
 
 def dated(
-    entries: list[tuple[int, int, float, int]], shape: tuple[int, int]
+    entries: Sequence[tuple[int, int, float, int]], shape: tuple[int, int]
 ) -> tuple[Ratings, Days]:
     """(user, movie, rating, day), by user and movie."""
     user_R, movie_R, rating_R, day_R = map(np.array, zip(*entries, strict=True))
