@@ -25,6 +25,7 @@ from deeprec.config import (
     KernelRidgeConfig,
     TrainConfig,
 )
+from deeprec.epochs import EpochRecord, FitResult
 from deeprec.export import (
     ExportReport,
     Input,
@@ -51,7 +52,7 @@ from deeprec.kernel_ridge import fit_movie_weights
 from deeprec.models import ENCODER, GRAPH, USERS, open_model
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
-from deeprec.trainer import EpochRecord, FitResult, fit
+from deeprec.trainer import fit
 
 _DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
 _NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say

@@ -16,10 +16,11 @@ from scipy import sparse
 
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.config import Device, TrainConfig
+from deeprec.epochs import EpochRecord
 from deeprec.errors import TrainingError
 from deeprec.objectives import masked_mse
 from deeprec.ratings import RatingScale
-from deeprec.trainer import EpochRecord, fit
+from deeprec.trainer import fit
 
 Matrix = npt.NDArray[np.float64]
 Ratings = sparse.csr_array[np.float32]
