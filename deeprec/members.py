@@ -23,6 +23,8 @@ from deeprec.config import (
     BiasConfig,
     ExportConfig,
     KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
     TrainConfig,
 )
 from deeprec.epochs import EpochRecord, FitResult
@@ -52,6 +54,11 @@ from deeprec.kernel_ridge import fit_movie_weights
 from deeprec.models import ENCODER, GRAPH, USERS, open_model
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
+from deeprec.recurrent import RecurrentRecommender
+from deeprec.recurrent_export import export_recurrent
+from deeprec.recurrent_model import write_recurrent_users
+from deeprec.recurrent_start import build_recurrent, require_days
+from deeprec.recurrent_trainer import fit_recurrent
 from deeprec.trainer import fit
 
 _DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
@@ -100,7 +107,7 @@ class Fitted(Protocol):
 
 
 def fit_member(
-    model: AutoencoderConfig | KernelRidgeConfig,
+    model: MemberModelConfig,
     train: TrainConfig,
     material: Material,
     keeping: Keeping,
@@ -113,6 +120,8 @@ def fit_member(
     """
     if isinstance(model, KernelRidgeConfig):
         return _fit_kernel_ridge(model, material, keeping)
+    if isinstance(model, RecurrentConfig):
+        return _fit_recurrent(model, train, material, keeping)
     return _fit_autoencoder(model, train, material, keeping)
 
 
@@ -181,6 +190,42 @@ class FittedMovieKernel:
                 expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
             worst = max(worst, difference(expected_PM, found_PM, material.scale))
         return agreement(worst, probes.num_users, opset, config)
+
+
+@dataclass(frozen=True)
+class FittedRecurrent:
+    """A network over dated ratings, step by step."""
+
+    network: RecurrentRecommender
+    result: FitResult
+    fold_in_ridge: float = 0.0
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """See `Fitted`."""
+        train = material.train
+        days_R = require_days(train.values_UM, train.days_R)
+        write_recurrent_users(folder, train.user_ids_U)
+        return export_recurrent(self.network, train.values_UM, days_R, folder, config)
+
+
+def _fit_recurrent(
+    model: RecurrentConfig, train: TrainConfig, material: Material, keeping: Keeping
+) -> FittedRecurrent:
+    values_UM, days_R = material.train.values_UM, material.train.days_R
+    network = build_recurrent(model, values_UM, days_R, material.biases, train.seed)
+    result = fit_recurrent(
+        network,
+        values_UM,
+        days_R,
+        material.dev.values_UM if material.dev else None,
+        train,
+        material.scale,
+        checkpoint=keeping.checkpoint,
+        fingerprint=keeping.fingerprint,
+        progress=keeping.progress,
+        on_epoch=keeping.on_epoch,
+    )
+    return FittedRecurrent(network, result)
 
 
 def _fit_autoencoder(

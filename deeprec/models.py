@@ -20,7 +20,13 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from deeprec.baselines import Biases
-from deeprec.config import AutoencoderConfig, Device, KernelRidgeConfig, MemberModelConfig
+from deeprec.config import (
+    AutoencoderConfig,
+    Device,
+    KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
+)
 from deeprec.errors import BundleError
 from deeprec.inference import (
     COUNTED,
@@ -34,6 +40,7 @@ from deeprec.inference import (
 )
 from deeprec.kernel_ridge import movie_kernel
 from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
@@ -50,6 +57,10 @@ class Model(Protocol):
     @property
     def looks_at_movies(self) -> bool:
         """Whether `movie_side` gives anything, and so needs everybody's ratings."""
+
+    @property
+    def needs_days(self) -> bool:
+        """Whether ratings must come with their days."""
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """What has to be worked out once, over all ratings that are known."""
@@ -68,6 +79,8 @@ def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
+    if isinstance(config, RecurrentConfig):
+        return RECURRENT_FILES
     return (GRAPH,)
 
 
@@ -94,6 +107,8 @@ def open_model(
         DeviceError: `cuda` was asked for and cannot be used.
         BundleError: a file cannot be read, or is not of as many movies as the biases.
     """
+    if isinstance(config, RecurrentConfig):
+        return open_recurrent_model(folder, device, num_threads)
     graph = open_graph(folder / GRAPH, device, num_threads)
     if ENCODER in files_of(config):
         encoder = open_graph(folder / ENCODER, device, num_threads)
@@ -161,11 +176,8 @@ class VectorModel:
     """A graph that needs a user's vector and nothing else."""
 
     graph: Graph
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return False
+    looks_at_movies: bool = False
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Nothing."""
@@ -185,11 +197,8 @@ class KernelModel:
     graph: Graph
     biases: Biases
     config: KernelRidgeConfig
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """The kernel and its scales."""
@@ -216,11 +225,8 @@ class CodeModel:
     product: Graph
     known: UserCodes
     penalty_C: npt.NDArray[np.float64]
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x C: the movies' codes."""
@@ -295,6 +301,11 @@ class BlendModel:
     def looks_at_movies(self) -> bool:
         """See `Model`."""
         return any(member.looks_at_movies for member in self.members.values())
+
+    @property
+    def needs_days(self) -> bool:
+        """See `Model`."""
+        return any(member.needs_days for member in self.members.values())
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Every member's, under its name."""
