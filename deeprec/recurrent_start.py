@@ -12,6 +12,7 @@ from scipy import sparse
 from deeprec.baselines import Biases
 from deeprec.errors import TrainingError
 from deeprec.factorization import fit_factors
+from deeprec.ratings import UNDATED
 from deeprec.recurrent import RecurrentRecommender
 from deeprec.sequences import Clock, Days, rows_of
 
@@ -53,16 +54,16 @@ def build_recurrent(
 
 
 def require_days(train_UM: sparse.csr_array[np.float32], days_R: Days | None) -> Days:
-    """The days of the training ratings.
+    """The days of the training ratings, every one of them.
 
     Raises:
         TrainingError: there are no training ratings, or they have no dates.
     """
     if not train_UM.nnz:
         raise TrainingError("no training ratings: this split leaves none to train on")
-    if days_R is None:
+    if days_R is None or (days_R == UNDATED).any():
         raise TrainingError(
-            "a recurrent network reads ratings in the order of time, and these have no dates; "
+            "a recurrent network reads ratings in the order of time, and some of these have no date; "
             "take in files with dates, or train a model of another kind"
         )
     assert len(days_R) == train_UM.nnz, (len(days_R), train_UM.nnz)
