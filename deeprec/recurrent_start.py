@@ -63,8 +63,8 @@ def require_days(train_UM: sparse.csr_array[np.float32], days_R: Days | None) ->
         raise TrainingError("no training ratings: this split leaves none to train on")
     if days_R is None or (days_R == UNDATED).any():
         raise TrainingError(
-            "a recurrent network reads ratings in the order of time, and some of these have no date; "
-            "take in files with dates, or train a model of another kind"
+            "a recurrent network reads ratings in the order of time, and some of these have no "
+            "date; take in files with dates, or train a model of another kind"
         )
     assert len(days_R) == train_UM.nnz, (len(days_R), train_UM.nnz)
     return days_R

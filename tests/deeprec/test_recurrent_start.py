@@ -61,5 +61,5 @@ def test_the_ratings_are_left_alone(train_UM: sparse.csr_array[np.float32]) -> N
 
 
 def test_undated_ratings_are_refused(train_UM: sparse.csr_array[np.float32]) -> None:
-    with pytest.raises(TrainingError, match="in the order of time, and these have no dates"):
+    with pytest.raises(TrainingError, match="some of these have no date"):
         build_recurrent(CONFIG, train_UM, None, fit_biases(train_UM, 5, 5), seed=0)

@@ -69,7 +69,7 @@ def world() -> World:
 
 def settings(**values: Any) -> TrainConfig:  # noqa: ANN401 - whatever TrainConfig takes
     small = {"num_epochs": 4, "batch_size": 8, "optimizer": "adam", "device": "cpu"}
-    return TrainConfig(**{**small, "learning_rate": 0.01, "patience": 99, **values})
+    return TrainConfig(**{**small, "checkpoint_every_s": 0, "learning_rate": 0.01, "patience": 99, **values})
 
 
 def small_network(world: World, seed: int = 0) -> RecurrentRecommender:
@@ -281,7 +281,7 @@ def test_divergence_is_said_with_its_epoch_and_what_to_do(world: World) -> None:
 
 
 def test_undated_ratings_are_refused(world: World) -> None:
-    with pytest.raises(TrainingError, match="these have no dates; take in files with dates"):
+    with pytest.raises(TrainingError, match="have no date; take in files with dates"):
         fit_recurrent(small_network(world), world.train_UM, None, world.dev_UM, settings(), STARS)
 
 
