@@ -167,19 +167,20 @@ class FittedMovieKernel:
         }
         module = _ClippedKernel(self.module, material.scale).eval()
         opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
-        model = open_model(folder, self.config, material.biases)
+        model = open_model(folder, self.config, material.biases, device="cpu")
         side = model.movie_side(material.train)
         probes = _probes(material)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
-        worst = 0.0
+        differences = []
         for counted in (True, False):
             found_PM = model.predict(probes, side, counted=counted)
             ratings_PM, rated_PM = _dense(probes.values_UM)
             flags_P1 = torch.full((probes.num_users, 1), float(counted))
             with torch.no_grad():
                 expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
-            worst = max(worst, difference(expected_PM, found_PM, material.scale))
-        return agreement(worst, probes.num_users, opset, config)
+            differences.append(difference(expected_PM, found_PM, material.scale))
+        largest = float(np.max(differences))  # which is NaN where one is; `max` would lose it
+        return agreement(largest, probes.num_users, opset, config)
 
 
 def _fit_autoencoder(
@@ -324,7 +325,13 @@ def _export_codes(
     product = _Product(material.scale).eval()
     opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
     write_user_codes(folder, material.train, codes_UC)
-    model = open_model(folder, fitted.config, material.biases, fold_in_ridge=fitted.fold_in_ridge)
+    model = open_model(
+        folder,
+        fitted.config,
+        material.biases,
+        fold_in_ridge=fitted.fold_in_ridge,
+        device="cpu",
+    )
     probes = _probe_rows(material)
     found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
     expected_PM = _by_transpose(network, material.train, probes)
