@@ -4,7 +4,7 @@ Shape legend: U users, M movies, P probe users, C a code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -127,7 +127,7 @@ class FittedAutoencoder:
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
         """See `Fitted`."""
         if self.config.orientation == "movies":
-            return _export_codes(self, folder, material, config)
+            return _export_codes(self, folder, _of_raters(material), config)
         values_UM = material.train.values_UM
         return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
 
@@ -189,6 +189,8 @@ def _fit_autoencoder(
     def rows(ratings: RatingMatrix | None) -> sparse.csr_array[np.float32] | None:
         return None if ratings is None else _rows(ratings, model)
 
+    if model.orientation == "movies":
+        material = _of_raters(material)
     train_UN = _rows(material.train, model)
     network = build_network(model, material, train.seed)
     result = fit(
@@ -221,6 +223,21 @@ def _rows(ratings: RatingMatrix, model: AutoencoderConfig) -> sparse.csr_array[n
     if model.orientation == "users":
         return ratings.values_UM
     return sparse.csr_array(ratings.values_UM.T)
+
+
+def _of_raters(material: Material) -> Material:
+    """The same without users who have no training ratings.
+
+    Where users are columns, nothing would move their weights from where chance has put them. They
+    are folded in like new ones once they have rated.
+    """
+    is_rater_U = np.diff(material.train.values_UM.indptr) > 0
+
+    def of(ratings: RatingMatrix | None) -> RatingMatrix | None:
+        return None if ratings is None else ratings.select_users(is_rater_U)
+
+    train = material.train.select_users(is_rater_U)
+    return replace(material, train=train, dev=of(material.dev), watched=of(material.watched))
 
 
 def _row_biases(model: AutoencoderConfig, material: Material) -> Biases:
