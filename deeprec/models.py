@@ -301,7 +301,5 @@ class BlendModel:
 
 def _of_member(side: MovieSide, name: str) -> MovieSide:
     """A member's part of a blend's movie side."""
-    prefix = f"{name}."
-    return {
-        key.removeprefix(prefix): array for key, array in side.items() if key.startswith(prefix)
-    }
+    parts = {key.rpartition("."): array for key, array in side.items()}  # names may hold dots
+    return {key: array for (owner, _, key), array in parts.items() if owner == name}
