@@ -4,7 +4,7 @@ Shape legend: U users, M movies, P probe users, C a code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -137,7 +137,7 @@ class FittedAutoencoder:
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
         """See `Fitted`."""
         if self.config.orientation == "movies":
-            return _export_codes(self, folder, material, config)
+            return _export_codes(self, folder, _of_raters(material), config)
         values_UM = material.train.values_UM
         return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
 
@@ -177,19 +177,20 @@ class FittedMovieKernel:
         }
         module = _ClippedKernel(self.module, material.scale).eval()
         opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
-        model = open_model(folder, self.config, material.biases)
+        model = open_model(folder, self.config, material.biases, device="cpu")
         side = model.movie_side(material.train)
         probes = _probes(material)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
-        worst = 0.0
+        differences = []
         for counted in (True, False):
             found_PM = model.predict(probes, side, counted=counted)
             ratings_PM, rated_PM = _dense(probes.values_UM)
             flags_P1 = torch.full((probes.num_users, 1), float(counted))
             with torch.no_grad():
                 expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
-            worst = max(worst, difference(expected_PM, found_PM, material.scale))
-        return agreement(worst, probes.num_users, opset, config)
+            differences.append(difference(expected_PM, found_PM, material.scale))
+        largest = float(np.max(differences))  # which is NaN where one is; `max` would lose it
+        return agreement(largest, probes.num_users, opset, config)
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,8 @@ def _fit_autoencoder(
     def rows(ratings: RatingMatrix | None) -> sparse.csr_array[np.float32] | None:
         return None if ratings is None else _rows(ratings, model)
 
+    if model.orientation == "movies":
+        material = _of_raters(material)
     train_UN = _rows(material.train, model)
     network = build_network(model, material, train.seed)
     result = fit(
@@ -266,6 +269,21 @@ def _rows(ratings: RatingMatrix, model: AutoencoderConfig) -> sparse.csr_array[n
     if model.orientation == "users":
         return ratings.values_UM
     return sparse.csr_array(ratings.values_UM.T)
+
+
+def _of_raters(material: Material) -> Material:
+    """The same without users who have no training ratings.
+
+    Where users are columns, nothing would move their weights from where chance has put them. They
+    are folded in like new ones once they have rated.
+    """
+    is_rater_U = np.diff(material.train.values_UM.indptr) > 0
+
+    def of(ratings: RatingMatrix | None) -> RatingMatrix | None:
+        return None if ratings is None else ratings.select_users(is_rater_U)
+
+    train = material.train.select_users(is_rater_U)
+    return replace(material, train=train, dev=of(material.dev), watched=of(material.watched))
 
 
 def _row_biases(model: AutoencoderConfig, material: Material) -> Biases:
@@ -370,7 +388,13 @@ def _export_codes(
     product = _Product(material.scale).eval()
     opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
     write_user_codes(folder, material.train, codes_UC)
-    model = open_model(folder, fitted.config, material.biases, fold_in_ridge=fitted.fold_in_ridge)
+    model = open_model(
+        folder,
+        fitted.config,
+        material.biases,
+        fold_in_ridge=fitted.fold_in_ridge,
+        device="cpu",
+    )
     probes = _probe_rows(material)
     found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
     expected_PM = _by_transpose(network, material.train, probes)
@@ -394,12 +418,7 @@ def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> Non
     """Put the codes of the users known at training into a bundle that is being filled."""
     flat = pa.array(codes_UC.ravel())
     codes = pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1])
-    columns = {
-        "user_id": users.user_ids_U,
-        "code": codes,
-        "num_ratings": np.diff(users.values_UM.indptr),
-    }
-    pq.write_table(pa.table(columns), folder / USERS)
+    pq.write_table(pa.table({"user_id": users.user_ids_U, "code": codes}), folder / USERS)
 
 
 @torch.no_grad()

@@ -127,25 +127,20 @@ def open_model(
 
 @dataclass(frozen=True)
 class UserCodes:
-    """What training has learned of each user: ids in ascending order, and a code each.
-
-    `is_learned_T` tells the users who had ratings at training; the code of any other is what it
-    was initialised to.
-    """
+    """What training has learned of each user who had ratings: ids, ascending, and a code each."""
 
     user_ids_T: Ids
     codes_TC: Floats
-    is_learned_T: npt.NDArray[np.bool_]
 
     @cached_property
     def mean_C(self) -> npt.NDArray[np.float64]:
-        """The mean of the codes that were learned."""
-        return np.asarray(self.codes_TC[self.is_learned_T].mean(axis=0, dtype=np.float64))
+        """The mean of the codes."""
+        return np.asarray(self.codes_TC.mean(axis=0, dtype=np.float64))
 
 
 def _read_codes(folder: Path, num_users: int) -> UserCodes:
     try:
-        table = pq.read_table(folder / USERS, columns=["user_id", "code", "num_ratings"])
+        table = pq.read_table(folder / USERS, columns=["user_id", "code"])
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
     if table.num_rows != num_users:
@@ -155,8 +150,7 @@ def _read_codes(folder: Path, num_users: int) -> UserCodes:
         )
     flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
-    is_learned_T = np.asarray(table["num_ratings"].to_numpy()) > 0
-    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1), is_learned_T)
+    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1))
 
 
 def _penalty(
@@ -249,8 +243,7 @@ class CodeModel:
         """B x C: the codes that were learned, and for others those that fit their ratings best."""
         place_B, is_known_B = self._places(users.user_ids_U)
         codes_BC = self.known.codes_TC[place_B]
-        is_learned_B = is_known_B & self.known.is_learned_T[place_B] & counted
-        for row in np.flatnonzero(~is_learned_B):
+        for row in np.flatnonzero(~(is_known_B & counted)):
             codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
         return codes_BC
 

@@ -122,9 +122,7 @@ def read_everyone(warehouse: Database, bundle: Bundle) -> RatingMatrix:
     """
     check_fits(warehouse, bundle)
     num_users, *_ = warehouse.row("vectors/counts")
-    return rating_matrix(
-        read_users(warehouse, 0, num_users, with_days=True), movie_ids(warehouse)
-    )
+    return rating_matrix(read_users(warehouse, 0, num_users, with_days=True), movie_ids(warehouse))
 
 
 def check_fits(warehouse: Database, bundle: Bundle) -> None:

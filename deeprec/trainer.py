@@ -5,6 +5,7 @@ A row is one user's vector or one movie's: the trainer does not ask which.
 Shape legend: U rows, B rows of a batch, N columns, R rated cells.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -237,7 +238,8 @@ class _Steps:
 
         def closure() -> Any:  # noqa: ANN401 - a tensor, where torch's types say float
             self.optimizer.zero_grad()
-            loss = compute()
+            with self._repeated_draws():
+                loss = compute()
             torch.autograd.backward(loss.objective)
             squared.append(loss.squared.detach())
             return loss.objective
@@ -246,6 +248,12 @@ class _Steps:
         if self.average:
             self.average.update_parameters(self.network)
         return squared[0]
+
+    def _repeated_draws(self) -> contextlib.AbstractContextManager[None]:
+        """The same dropout and hidden ratings for every loss of a line search: one function."""
+        if self.settings.optimizer != "lbfgs":
+            return contextlib.nullcontext()
+        return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
 
 
 def _make_optimizer(network: RatingPredictor, settings: "TrainConfig") -> torch.optim.Optimizer:

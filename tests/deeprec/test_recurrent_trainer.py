@@ -69,7 +69,9 @@ def world() -> World:
 
 def settings(**values: Any) -> TrainConfig:  # noqa: ANN401 - whatever TrainConfig takes
     small = {"num_epochs": 4, "batch_size": 8, "optimizer": "adam", "device": "cpu"}
-    return TrainConfig(**{**small, "checkpoint_every_s": 0, "learning_rate": 0.01, "patience": 99, **values})
+    return TrainConfig(
+        **{**small, "checkpoint_every_s": 0, "learning_rate": 0.01, "patience": 99, **values}
+    )
 
 
 def small_network(world: World, seed: int = 0) -> RecurrentRecommender:
