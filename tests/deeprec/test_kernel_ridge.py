@@ -66,8 +66,7 @@ def baseline(values_UM: Ratings, biases: Biases) -> Matrix:
 
 def ridge_weights(features_RF: Matrix, target_R: Matrix, ridge: float) -> Matrix:
     gram_FF = features_RF.T @ features_RF + ridge * np.eye(features_RF.shape[1])
-    weights_F: Matrix = np.linalg.solve(gram_FF, features_RF.T @ target_R)
-    return weights_F
+    return np.asarray(np.linalg.solve(gram_FF, features_RF.T @ target_R), dtype=np.float64)
 
 
 def by_regressions_over_movies(

@@ -111,7 +111,8 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_a_batch_in_which_nothing_is_rated() -> None:
-    pattern = Pattern(sparse.csr_array((2, 3), dtype=np.float32), CPU)
+    empty_BN: sparse.csr_array[np.float32] = sparse.csr_array(np.zeros((2, 3), np.float32))
+    pattern = Pattern(empty_BN, CPU)
     weight_HN = torch.ones(2, 3, requires_grad=True)
     product_BH = sparse_times_dense(pattern, torch.zeros(0), weight_HN)
     assert [[0.0, 0.0], [0.0, 0.0]] == product_BH.tolist()

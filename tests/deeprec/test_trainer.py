@@ -513,9 +513,8 @@ def test_watched_ratings_decide_nothing(parts: tuple[Ratings, Ratings]) -> None:
     train_UM, dev_UM = parts
     told = settings(num_epochs=12, patience=2, learning_rate=0.02, average_decay=0.5)
     networks = [small_network(encoder_dropout=0.3) for _ in range(3)]
-    backwards_UM: Ratings = sparse.csr_array(
-        (6 - dev_UM.data, dev_UM.indices, dev_UM.indptr), dev_UM.shape
-    )
+    backwards_UM: Ratings = sparse.csr_array(dev_UM)
+    backwards_UM.data = 6 - dev_UM.data
     results = [
         fit(network, train_UM, dev_UM, told, STARS, watched_UN=watched_UM)
         for network, watched_UM in zip(networks, (None, dev_UM, backwards_UM), strict=True)
