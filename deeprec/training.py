@@ -157,11 +157,6 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
     """The split, and the scale its training part stands on."""
     digest = current_digest(warehouse)
     ratings = read_split(warehouse, config.split)
-    if config.needs_dev and not ratings.part(Part.DEV).num_ratings:
-        raise SplitError(
-            f"the {config.split.kind} split holds back no dev rating, by which a blend is weighed "
-            "and a refit is told its epochs; give it some, as --set split.dev_fraction=0.05"
-        )
     return _Inputs(
         config=config,
         ratings=ratings,
@@ -192,6 +187,12 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
         home.checkpoints / f"{inputs.fingerprint[:16]}.pt", inputs.fingerprint, progress
     )
     material = inputs.material(Part.TRAIN)
+    if config.needs_dev and material.dev is None:
+        raise SplitError(
+            f"the {config.split.kind} split holds back no dev rating of a movie in train, by which "
+            "a blend is weighed and a refit is told its epochs; give it some, as "
+            "--set split.dev_fraction=0.05"
+        )
     fitted = fit_model(config, material, keeping)
     trained_at = datetime.now(UTC)
     bundle_id = f"{config.name}-{trained_at:%Y%m%dT%H%M%S}-{inputs.fingerprint[:8]}"
