@@ -26,7 +26,7 @@ from deeprec.progress import Progress
 
 _WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
 _LONGEST_BREAKDOWN = 20  # rows; of more, which months can be, the last are shown
-_LONGEST_NAME = 16  # letters; rows too wide for a table stand side by side under shorter ones
+_LONGEST_NAME = 16  # letters; a few wide rows of short names stand side by side under them
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -101,7 +101,7 @@ def _rows(fields: Table, rows: tuple[BaseModel, ...]) -> list[Table]:
     if len(type(rows[0]).model_fields) <= _WIDEST_TABLE:
         return [_table(rows)]
     names = [str(next(iter(row))[1]) for row in rows]
-    if max(map(len, names)) <= _LONGEST_NAME:
+    if 1 < len(rows) < _WIDEST_TABLE and max(map(len, names)) <= _LONGEST_NAME:
         return [_side_by_side(rows)]
     return [table for row in rows for table in _fill(fields, row)]
 

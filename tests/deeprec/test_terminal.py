@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
@@ -108,8 +109,16 @@ class Sources(BaseModel):
     sources: tuple[Source, ...]
 
 
-def test_wide_rows_of_long_names_and_no_rows_at_all() -> None:
-    lines = printed(Sources(sources=(Source(source="/a/long/path/to/ratings.csv"),)))
-    assert ["source", "/a/long/path/to/ratings.csv"] in cells(lines)
-    assert ["reasons", "none"] in cells(lines)
+@pytest.mark.parametrize(
+    "names", [["/a/long/path/to/ratings.csv", "b"], ["alone"], list("abcdefghij")]
+)
+def test_other_wide_rows_are_shown_a_line_a_field(names: list[str]) -> None:
+    lines = cells(printed(Sources(sources=tuple(Source(source=name) for name in names))))
+    assert [["source", name] for name in names] == [
+        line for line in lines if line[:1] == ["source"]
+    ]
+    assert len(names) == lines.count(["reasons", "none"])
+
+
+def test_no_rows_are_not_shown_at_all() -> None:
     assert ["sources", ""] == printed(Sources(sources=()))
