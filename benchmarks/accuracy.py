@@ -70,12 +70,14 @@ def compare_accuracy(
     parts = Parts.of(ratings, scale, peers_see_dev=peers_see_dev)
     fallback = DampedBiases(seed=0, **config.biases.model_dump())
     comparison = Comparison(parts, tuple(seeds), fallback)
+    # ours first: LensKit sets torch's threads for the whole process when it is first fitted
+    own = measure_own(home, config, ratings, seeds, progress)
     systems = measure_floors(comparison, config.biases)
     for done, name in enumerate(peers):
         progress("peers", done, len(peers), "done", name)
         systems.append(measure_peer(comparison, name, candidates[name]))
     progress("peers", len(peers), len(peers), "done")
-    systems.append(measure_own(home, config, seeds, progress))
+    systems.append(own)
     num_test = {figures.num_test for figures in systems if figures.test_rmse}
     assert num_test == {parts.test.num_ratings}, num_test
     return AccuracyReport(
