@@ -24,7 +24,7 @@ Format = Literal[
 _DEFAULT_KINDS = {"split": "random", "model": "autoencoder"}
 _KINDS = {
     "split": ("random", "time", "last_k", "file", "listed"),
-    "model": ("autoencoder", "kernel_ridge", "blend"),
+    "model": ("autoencoder", "kernel_ridge", "rrn", "blend"),
 }
 _OF_A_PROTOCOL = ("split", "protocol")
 
@@ -131,7 +131,22 @@ class KernelRidgeConfig(_Section):
     )
 
 
-MemberModelConfig = Annotated[AutoencoderConfig | KernelRidgeConfig, Field(discriminator="kind")]
+class RecurrentConfig(_Section):
+    """A recurrent recommender network. The widths are its paper's, as far as they are known."""
+
+    kind: Literal["rrn"] = "rrn"
+    step_days: int = Field(7, ge=1, description="days a step; ratings within one have no order")
+    embedding_size: PositiveInt = Field(40, description="a step's ratings, before the LSTM")
+    state_size: PositiveInt = Field(40, description="units of each LSTM")
+    num_dynamic: PositiveInt = Field(20, description="factors made of a state")
+    num_stationary: PositiveInt = Field(20, description="factors that stay")
+    l2: float = Field(14.0, gt=0, description="pull to zero on stationary factors, in ratings")
+    bias_l2: float = Field(3.0, ge=0, description="the same on stationary biases")
+
+
+MemberModelConfig = Annotated[
+    AutoencoderConfig | KernelRidgeConfig | RecurrentConfig, Field(discriminator="kind")
+]
 
 
 class BiasConfig(_Section):
@@ -239,7 +254,8 @@ class BlendConfig(_Section):
 
 
 ModelConfig = Annotated[
-    AutoencoderConfig | KernelRidgeConfig | BlendConfig, Field(discriminator="kind")
+    AutoencoderConfig | KernelRidgeConfig | RecurrentConfig | BlendConfig,
+    Field(discriminator="kind"),
 ]
 
 

@@ -95,4 +95,5 @@ def _vectors_without_one(user: RatingMatrix, batch_size: int) -> Iterator[Rating
             shape=(len(left_out_B), user.num_movies),
         )
         user_ids_B = np.repeat(user.user_ids_U, len(left_out_B))
-        yield RatingMatrix(user_ids_B, user.movie_ids_M, values_BN)
+        days_K = None if user.days_R is None else user.days_R[place_K]
+        yield RatingMatrix(user_ids_B, user.movie_ids_M, values_BN, days_K)

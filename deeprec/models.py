@@ -20,7 +20,13 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from deeprec.baselines import Biases
-from deeprec.config import AutoencoderConfig, Device, KernelRidgeConfig, MemberModelConfig
+from deeprec.config import (
+    AutoencoderConfig,
+    Device,
+    KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
+)
 from deeprec.errors import BundleError
 from deeprec.inference import (
     COUNTED,
@@ -34,6 +40,7 @@ from deeprec.inference import (
 )
 from deeprec.kernel_ridge import movie_kernel
 from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
@@ -50,6 +57,10 @@ class Model(Protocol):
     @property
     def looks_at_movies(self) -> bool:
         """Whether `movie_side` gives anything, and so needs everybody's ratings."""
+
+    @property
+    def needs_days(self) -> bool:
+        """Whether ratings must come with their days."""
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """What has to be worked out once, over all ratings that are known."""
@@ -68,6 +79,8 @@ def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
+    if isinstance(config, RecurrentConfig):
+        return RECURRENT_FILES
     return (GRAPH,)
 
 
@@ -94,6 +107,8 @@ def open_model(
         DeviceError: `cuda` was asked for and cannot be used.
         BundleError: a file cannot be read, or is not of as many movies as the biases.
     """
+    if isinstance(config, RecurrentConfig):
+        return open_recurrent_model(folder, device, num_threads)
     graph = open_graph(folder / GRAPH, device, num_threads)
     if ENCODER in files_of(config):
         encoder = open_graph(folder / ENCODER, device, num_threads)
@@ -112,25 +127,20 @@ def open_model(
 
 @dataclass(frozen=True)
 class UserCodes:
-    """What training has learned of each user: ids in ascending order, and a code each.
-
-    `is_learned_T` tells the users who had ratings at training; the code of any other is what it
-    was initialised to.
-    """
+    """What training has learned of each user who had ratings: ids, ascending, and a code each."""
 
     user_ids_T: Ids
     codes_TC: Floats
-    is_learned_T: npt.NDArray[np.bool_]
 
     @cached_property
     def mean_C(self) -> npt.NDArray[np.float64]:
-        """The mean of the codes that were learned."""
-        return np.asarray(self.codes_TC[self.is_learned_T].mean(axis=0, dtype=np.float64))
+        """The mean of the codes."""
+        return np.asarray(self.codes_TC.mean(axis=0, dtype=np.float64))
 
 
 def _read_codes(folder: Path, num_users: int) -> UserCodes:
     try:
-        table = pq.read_table(folder / USERS, columns=["user_id", "code", "num_ratings"])
+        table = pq.read_table(folder / USERS, columns=["user_id", "code"])
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
     if table.num_rows != num_users:
@@ -140,8 +150,7 @@ def _read_codes(folder: Path, num_users: int) -> UserCodes:
         )
     flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
-    is_learned_T = np.asarray(table["num_ratings"].to_numpy()) > 0
-    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1), is_learned_T)
+    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1))
 
 
 def _penalty(
@@ -161,11 +170,8 @@ class VectorModel:
     """A graph that needs a user's vector and nothing else."""
 
     graph: Graph
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return False
+    looks_at_movies: bool = False
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Nothing."""
@@ -185,11 +191,8 @@ class KernelModel:
     graph: Graph
     biases: Biases
     config: KernelRidgeConfig
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """The kernel and its scales."""
@@ -216,11 +219,8 @@ class CodeModel:
     product: Graph
     known: UserCodes
     penalty_C: npt.NDArray[np.float64]
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x C: the movies' codes."""
@@ -243,8 +243,7 @@ class CodeModel:
         """B x C: the codes that were learned, and for others those that fit their ratings best."""
         place_B, is_known_B = self._places(users.user_ids_U)
         codes_BC = self.known.codes_TC[place_B]
-        is_learned_B = is_known_B & self.known.is_learned_T[place_B] & counted
-        for row in np.flatnonzero(~is_learned_B):
+        for row in np.flatnonzero(~(is_known_B & counted)):
             codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
         return codes_BC
 
@@ -295,6 +294,11 @@ class BlendModel:
     def looks_at_movies(self) -> bool:
         """See `Model`."""
         return any(member.looks_at_movies for member in self.members.values())
+
+    @property
+    def needs_days(self) -> bool:
+        """See `Model`."""
+        return any(member.needs_days for member in self.members.values())
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Every member's, under its name."""

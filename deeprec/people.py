@@ -19,7 +19,7 @@ from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.models import MovieSide
 from deeprec.prediction import Predictor, check_vocabulary
-from deeprec.ratings import Ids, RatingMatrix, RatingScale
+from deeprec.ratings import UNDATED, Ids, RatingMatrix, RatingScale
 from deeprec.readers import read_files
 from deeprec.readers.batches import RATING_SCHEMA, REJECTED_SCHEMA
 from deeprec.readers.detection import find_files
@@ -122,7 +122,7 @@ def read_everyone(warehouse: Database, bundle: Bundle) -> RatingMatrix:
     """
     check_fits(warehouse, bundle)
     num_users, *_ = warehouse.row("vectors/counts")
-    return rating_matrix(read_users(warehouse, 0, num_users), movie_ids(warehouse))
+    return rating_matrix(read_users(warehouse, 0, num_users, with_days=True), movie_ids(warehouse))
 
 
 def check_fits(warehouse: Database, bundle: Bundle) -> None:
@@ -195,4 +195,5 @@ def _matrix(user_ids_U: Ids, known: pl.DataFrame, bundle: Bundle) -> RatingMatri
         ),
         shape=(len(user_ids_U), len(movie_ids_M)),
     )
-    return RatingMatrix(user_ids_U, movie_ids_M, values_UM)
+    days = known["rated_at"].cast(pl.Date).cast(pl.Int32).fill_null(UNDATED)
+    return RatingMatrix(user_ids_U, movie_ids_M, values_UM, days.to_numpy()[order_R])

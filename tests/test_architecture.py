@@ -28,6 +28,8 @@ def modules_after(statement: str) -> set[str]:
         ("import deeprec.newcomers", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.explaining", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.training", {"prefect"}),
+        ("import deeprec.recurrent_inference", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.recurrent_trainer", HEAVY - {"torch"}),
         ("import flows.score", {"torch", "onnx", "onnxscript"}),
     ],
 )

@@ -250,7 +250,7 @@ def loss_and_gradients(
     with torch.random.fork_rng():
         torch.manual_seed(11)
         predicted_W = predict()
-    (predicted_W - target_W).square().sum().backward()
+    torch.autograd.backward((predicted_W - target_W).square().sum())
     slopes = {
         name: torch.zeros_like(weight) if weight.grad is None else weight.grad
         for name, weight in network.named_parameters()
@@ -365,6 +365,7 @@ def test_a_kernel_multiplies_the_weights_of_every_layer() -> None:
         for kernel, matrix, product in zip(
             network.kernels, matrices, plain.matrices(), strict=True
         ):
+            assert isinstance(kernel, SparsityKernel)
             kernel.inputs_IK.mul_(400)
             product.copy_(matrix * kernel())
     x_BN = torch.tensor([[1.0, 0.0, 3.0, 5.0, 2.0]])

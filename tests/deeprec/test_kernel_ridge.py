@@ -66,7 +66,7 @@ def baseline(values_UM: Ratings, biases: Biases) -> Matrix:
 
 def ridge_weights(features_RF: Matrix, target_R: Matrix, ridge: float) -> Matrix:
     gram_FF = features_RF.T @ features_RF + ridge * np.eye(features_RF.shape[1])
-    return np.linalg.solve(gram_FF, features_RF.T @ target_R)
+    return np.asarray(np.linalg.solve(gram_FF, features_RF.T @ target_R), dtype=np.float64)
 
 
 def by_regressions_over_movies(
@@ -86,7 +86,8 @@ def by_regressions_over_movies(
     own_M, baseline_M = rated_cells(user_1M)[0], baseline(user_1M, biases)[0]
     target_M = user_1M.toarray()[0] - baseline_M
     weights_F = ridge_weights(features_MF[own_M], target_M[own_M], config.ridge)
-    return baseline_M + features_MF @ weights_F
+    predicted_M: Matrix = baseline_M + features_MF @ weights_F
+    return predicted_M
 
 
 def by_regressions_over_users(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor, SparsityKernel
 from deeprec.config import TrainConfig
 from deeprec.objectives import RatedBatch, masked_mse, rated_loss
 
@@ -80,6 +80,7 @@ def test_kernels_are_penalised_on_their_own() -> None:
     network = constant_network(kernel_size=1)
     with torch.no_grad():
         for kernel in network.autoencoder.kernels:
+            assert isinstance(kernel, SparsityKernel)
             kernel.outputs_HK.zero_()
             kernel.inputs_IK.fill_(0.5)  # each kernel is 1 - 0.25, of three cells
     plain = objective(network, loss="sum")

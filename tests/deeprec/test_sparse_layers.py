@@ -111,13 +111,14 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_a_batch_in_which_nothing_is_rated() -> None:
-    pattern = Pattern(sparse.csr_array((2, 3), dtype=np.float32), CPU)
+    empty_BN: sparse.csr_array[np.float32] = sparse.csr_array(np.zeros((2, 3), np.float32))
+    pattern = Pattern(empty_BN, CPU)
     weight_HN = torch.ones(2, 3, requires_grad=True)
     product_BH = sparse_times_dense(pattern, torch.zeros(0), weight_HN)
     assert [[0.0, 0.0], [0.0, 0.0]] == product_BH.tolist()
     cells_R = dense_at_cells(pattern, product_BH, torch.ones(3, 2))
     assert [] == cells_R.tolist()
-    cells_R.sum().backward()
+    torch.autograd.backward(cells_R.sum())
     assert weight_HN.grad is not None
     assert not weight_HN.grad.any()
 
@@ -135,7 +136,8 @@ def test_a_device_gives_what_the_cpu_gives(device: Device) -> None:
         cells_R = dense_at_cells(pattern, leaves[0] + product_BH, leaves[1])
         slopes = torch.autograd.grad(cells_R.square().sum(), leaves)
         found.append([tensor.cpu() for tensor in (product_BH, cells_R, *slopes)])
-    assert_alike(*found, tolerance=1e-3)
+    on_cpu, on_device = found
+    assert_alike(on_cpu, on_device, tolerance=1e-3)
 
 
 def assert_alike(
