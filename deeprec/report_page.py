@@ -61,9 +61,10 @@ def render(page: ExperimentPage) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE).render(
+    text = environment.get_template(_TEMPLATE).render(
         page=page,
         descriptions={config.name: describe(config) for config in page.systems},
         machines=sorted({cell.machine for cell in page.cells}),
         ended=max(cell.finished_at for cell in page.cells),
     )
+    return text.lstrip()  # macros leave lines behind; a page starts with its doctype

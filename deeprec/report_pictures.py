@@ -55,7 +55,7 @@ def dropout_picture(
     shown = {rate: curves[name] for name, rate in rate_of.items() if name in curves}
     dev = {row.system: row.dev for row in compared}
     kept = {rate: spread for name, rate in rate_of.items() if (spread := dev[name])}
-    if not kept:
+    if len(kept) < 2:  # noqa: PLR2004 - one rate compares nothing
         return []
     caption = (
         "Left: error on dev by epoch for each rate, the first seed. Right: error of the epoch that "
