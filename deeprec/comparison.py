@@ -4,6 +4,7 @@ Expects the cells of one protocol on the same data; measures nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from statistics import fmean, stdev
 
 from pydantic import BaseModel, ConfigDict
@@ -91,6 +92,12 @@ def compare(systems: Sequence[Config], cells: Sequence[Cell]) -> tuple[SystemFig
         _of_system(config, [cell for cell in cells if cell.system == config.name])
         for config in systems
     )
+
+
+def best_on_dev(systems: Sequence[SystemFigures]) -> SystemFigures | None:
+    """The system that dev would choose; None where none was measured on dev."""
+    measured = [row for row in systems if row.dev]
+    return min(measured, key=lambda row: row.dev.mean if row.dev else inf, default=None)
 
 
 def _of_system(config: Config, cells: Sequence[Cell]) -> SystemFigures:

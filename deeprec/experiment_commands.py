@@ -23,7 +23,7 @@ from deeprec.progress import Progress
 from deeprec.terminal import progress_bars
 
 if TYPE_CHECKING:
-    from deeprec.comparison import SystemFigures
+    from deeprec.comparison import Published, SystemFigures
 
 experiment_app = typer.Typer(
     help="Train and compare a set of systems under one protocol.", no_args_is_help=True
@@ -31,6 +31,7 @@ experiment_app = typer.Typer(
 _data = Console(soft_wrap=True)
 _diagnostics = Console(stderr=True)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_PIPED_WIDTH = 160  # characters, where no terminal says how wide it is
 _WATCH_TEST = "train.watch_test=true"
 
 SetArgument = Annotated[
@@ -125,20 +126,27 @@ def _print(report: BaseModel) -> None:
         if name == "systems":
             continue
         shown = value if not isinstance(value, tuple) else "; ".join(value) or "none"
-        _data.print(f"{name.replace('_', ' ')}: {shown}", highlight=False, markup=False)
+        _say(f"{name.replace('_', ' ')}: {shown}")
     systems: Sequence[SystemFigures] = getattr(report, "systems", ())
-    if systems:
-        _data.print(_table(systems))
-    for system in systems:
-        for failure in system.failures:
-            _data.print(f"{system.system}: {failure}", highlight=False, markup=False)
+    if not systems:
+        return
+    if not _data.is_terminal:
+        _data.width = max(_data.width, _PIPED_WIDTH)
+    _data.print(_table([row for row in systems if row.verdict != "not run"]))
+    not_run = [row.system for row in systems if row.verdict == "not run"]
+    _say(f"not run: {', '.join(not_run) or 'none'}")
+    _say("* published for another protocol or other data: not to be compared")
+    for row in systems:
+        for failure in row.failures:
+            _say(f"{row.system}: {failure}")
 
 
 def _table(systems: Sequence["SystemFigures"]) -> Table:
     """One row a system; mean and standard deviation over seeds."""
     table = Table(box=None, padding=(0, 1), header_style="italic")
-    headers = ("system", "seeds", "epochs", "dev", "test", "best on test", "bias floor")
-    for header in (*headers, "published", "seconds", "verdict"):
+    headers = ("seeds", "epochs", "dev", "test", "best on test", "bias floor", "published")
+    table.add_column("system", no_wrap=True)
+    for header in (*headers, "seconds", "verdict"):
         table.add_column(header)
     for row in systems:
         table.add_row(
@@ -146,11 +154,21 @@ def _table(systems: Sequence["SystemFigures"]) -> Table:
             ", ".join(map(str, row.seeds)),
             row.epochs,
             *(_shown(figure) for figure in (row.dev, row.test, row.oracle, row.test_bias)),
-            "; ".join(map(str, row.published)),
+            "\n".join(map(_beside, row.published)),
             "" if row.seconds is None else f"{row.seconds:,.0f}",
             row.verdict,
         )
     return table
+
+
+def _say(text: str) -> None:
+    _data.print(text, highlight=False, markup=False)
+
+
+def _beside(published: "Published") -> str:
+    """A published figure and its part, with a star where it is no comparison."""
+    star = "" if published.same_protocol else "*"
+    return f"{published.figure.rmse:.3f}{star} {published.figure.part}"
 
 
 def _shown(figure: object) -> str:

@@ -33,7 +33,7 @@ def describe(config: Config) -> str:
         return f"kernel ridge of {model.orientation}"
     if isinstance(model, AutoencoderConfig):
         return _describe_autoencoder(config, model)
-    return str(model.kind)
+    return f"recurrent network, a step every {model.step_days} days"
 
 
 def _describe_autoencoder(config: Config, model: AutoencoderConfig) -> str:

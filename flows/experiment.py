@@ -61,7 +61,8 @@ def run_cells(home: Home, told: ExperimentConfig) -> "ExperimentReport":
 def write_page(home: Home, experiment: str) -> Page:
     """The page that opens offline as a file, and what it shows as an artifact."""
     from deeprec.cells import experiments_home  # noqa: PLC0415 - as above
-    from deeprec.report_page import read_page, write_report  # noqa: PLC0415 - draws
+    from deeprec.report_page import write_report  # noqa: PLC0415 - draws
+    from deeprec.report_sections import read_page  # noqa: PLC0415
 
     cells_home = experiments_home(home)
     written = write_report(cells_home, experiment)

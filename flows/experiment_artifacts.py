@@ -8,7 +8,7 @@ from flows.artifacts import Page, as_key, table
 
 if TYPE_CHECKING:
     from deeprec.comparison import SystemFigures
-    from deeprec.report_page import ExperimentPage, Section
+    from deeprec.report_sections import ExperimentPage, Section
 
 _HEADER = ("system", "seeds", "epochs", "dev", "test", "bias floor", "published", "verdict")
 

@@ -113,6 +113,13 @@ def test_the_posters_figures_are_drawn(page: str) -> None:
     assert "figure 4: dropout" in page
 
 
+def test_the_best_system_is_broken_down_and_calibrated(page: str) -> None:
+    assert "Error by training ratings of the user" in page
+    assert "Error by training ratings of the movie" in page
+    assert "<h3>Calibration</h3>" in page
+    assert re.search(r"Errors of \w+ on test in parts", page)
+
+
 def test_the_oracle_is_called_by_its_name(page: str) -> None:
     assert "Best on test epoch (oracle)" in page
 
