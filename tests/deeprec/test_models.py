@@ -24,6 +24,7 @@ from deeprec.config import (
     KernelRidgeConfig,
     TrainConfig,
 )
+from deeprec.epochs import FitResult
 from deeprec.errors import BundleError, ExportError
 from deeprec.export import ExportReport
 from deeprec.members import (
@@ -38,7 +39,6 @@ from deeprec.members import (
 )
 from deeprec.models import ENCODER, GRAPH, USERS, BlendModel, CodeModel, Model, open_model
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
-from deeprec.trainer import FitResult
 
 STARS = RatingScale(1, 5, 1)
 NUM_USERS, NUM_MOVIES = 12, 7
