@@ -15,8 +15,10 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from deeprec.config import Config, load_config, with_bundle
-from deeprec.errors import DeeprecError
+from deeprec.errors import ConfigError, DeeprecError
+from deeprec.experiment_commands import experiment_app
 from deeprec.home import Home
+from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
 from deeprec.terminal import print_report, progress_bars
 
@@ -27,14 +29,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiment_app, name="experiment")
 _data = Console(soft_wrap=True)
 _diagnostics = Console(stderr=True)
+_INGEST = "ingestion.ingest"
+_SCORE = "scoring.score"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Folder of the project's state; else $DEEPREC_HOME, else ./home."),
-]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
 ]
@@ -42,13 +43,25 @@ ProtocolOption = Annotated[
     Path | None,
     typer.Option("--protocol", help="TOML file of a protocol; replaces the configuration's split."),
 ]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override, as train.num_epochs=3; repeatable."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, files or globs of ratings.")
+]
+
+RatingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ratings",
+        metavar="FILE",
+        help="Rating files of people to predict for, in any layout that ingest reads; repeatable. "
+        "They are new here, whoever has the same id in the warehouse.",
+    ),
+]
+TopOption = Annotated[
+    int | None, typer.Option("--top", metavar="N", help="Rows to show; the same as score.top_n.")
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(help="With --ratings: every movie for each person, as .csv, .parquet or .json."),
 ]
 
 Stage = Callable[[Home, Config, Progress], BaseModel]
@@ -63,7 +76,7 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Take rating files into the warehouse."""
-    _run([_ingest(sources)], home, config, override, as_json=as_json)
+    _run([_stage(_INGEST, sources=sources)], home, config, override, as_json=as_json)
 
 
 @app.command()
@@ -104,13 +117,43 @@ def evaluate(
 
 @app.command()
 def score(
+    *,
+    ratings: RatingsOption = None,
+    top: TopOption = None,
+    output: OutputOption = None,
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict every movie for every user and publish the tables."""
-    _run([_stage("scoring.score")], home, config, override, as_json=as_json)
+    """Predict every movie for every user and publish the tables.
+
+    With --ratings, predict for the people of a file instead: nothing is trained, nothing is
+    published, and the warehouse is only read, if the model needs it at all.
+    """
+    if output and not ratings:
+        raise ConfigError("--output goes with --ratings; all users' predictions are published")
+    people = {"sources": ratings, "output": output}
+    stage = _stage("newcomers.score_newcomers", **people) if ratings else _stage(_SCORE)
+    _run([stage], home, config, _with_top(override, top), as_json=as_json)
+
+
+@app.command()
+def explain(
+    *,
+    user: Annotated[int, typer.Option(help="The source's id of a user.")],
+    movie: Annotated[int, typer.Option(help="The source's id of a movie.")],
+    ratings: RatingsOption = None,
+    top: TopOption = None,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which of a user's ratings moved a prediction, and by how much each."""
+    asked = {"user_id": user, "movie_id": movie, "sources": ratings or ()}
+    stage = _stage("explaining.explain", **asked)
+    _run([stage], home, config, _with_top(override, top), as_json=as_json)
 
 
 @app.command()
@@ -128,9 +171,9 @@ def pipeline(
         "vectors.materialize",
         "training.train",
         "evaluation.evaluate_held_out",
-        "scoring.score",
+        _SCORE,
     )
-    stages = [_ingest(sources), *(_stage(name) for name in names)]
+    stages = [_stage(_INGEST, sources=sources), *(_stage(name) for name in names)]
     _run(stages, home, config, override, protocol, as_json=as_json)
 
 
@@ -151,13 +194,13 @@ def _say(message: str) -> None:
     _diagnostics.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
-def _stage(name: str) -> Stage:
+def _stage(name: str, **arguments: object) -> Stage:
     """The stage `module.function`, imported when it runs: torch alone takes seconds."""
     module, function = name.split(".")
 
     def run(home: Home, config: Config, progress: Progress) -> BaseModel:
-        stage: Stage = getattr(_import(module), function)
-        return stage(home, config, progress)
+        stage: Callable[..., BaseModel] = getattr(_import(module), function)
+        return stage(home, config=config, progress=progress, **arguments)
 
     return run
 
@@ -174,12 +217,9 @@ def _import(module: str) -> ModuleType:
         ) from error
 
 
-def _ingest(sources: Sequence[str]) -> Stage:
-    def run(home: Home, config: Config, progress: Progress) -> BaseModel:
-        report: BaseModel = _import("ingestion").ingest(home, sources, config, progress)
-        return report
-
-    return run
+def _with_top(override: Sequence[str] | None, top: int | None) -> list[str]:
+    """The overrides, and what `--top` says in their words."""
+    return [*(override or ()), *([] if top is None else [f"score.top_n={top}"])]
 
 
 def _trained(report: BaseModel) -> Path | None:

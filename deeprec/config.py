@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -24,7 +24,7 @@ Format = Literal[
 _DEFAULT_KINDS = {"split": "random", "model": "autoencoder"}
 _KINDS = {
     "split": ("random", "time", "last_k", "file", "listed"),
-    "model": ("autoencoder", "kernel_ridge", "blend"),
+    "model": ("autoencoder", "kernel_ridge", "rrn", "blend"),
 }
 _OF_A_PROTOCOL = ("split", "protocol")
 
@@ -131,7 +131,22 @@ class KernelRidgeConfig(_Section):
     )
 
 
-MemberModelConfig = Annotated[AutoencoderConfig | KernelRidgeConfig, Field(discriminator="kind")]
+class RecurrentConfig(_Section):
+    """A recurrent recommender network. The widths are its paper's, as far as they are known."""
+
+    kind: Literal["rrn"] = "rrn"
+    step_days: int = Field(7, ge=1, description="days a step; ratings within one have no order")
+    embedding_size: PositiveInt = Field(40, description="a step's ratings, before the LSTM")
+    state_size: PositiveInt = Field(40, description="units of each LSTM")
+    num_dynamic: PositiveInt = Field(20, description="factors made of a state")
+    num_stationary: PositiveInt = Field(20, description="factors that stay")
+    l2: float = Field(14.0, gt=0, description="pull to zero on stationary factors, in ratings")
+    bias_l2: float = Field(3.0, ge=0, description="the same on stationary biases")
+
+
+MemberModelConfig = Annotated[
+    AutoencoderConfig | KernelRidgeConfig | RecurrentConfig, Field(discriminator="kind")
+]
 
 
 class BiasConfig(_Section):
@@ -190,6 +205,12 @@ class TrainConfig(_Section):
             raise ValueError('l2 and kernel_l2 belong to loss = "sum"; a mean has weight_decay')
         if self.refeed_steps and (self.takes_everything or self.hide_fraction):
             raise ValueError("refeed_steps go with sgd, adam or adamw and hide_fraction = 0 only")
+        if self.refeed_steps and self.loss == "sum":
+            raise ValueError('refeed_steps go with loss = "mean" only')
+        if self.weight_decay and self.takes_everything:
+            raise ValueError(f'{self.optimizer} has no weight_decay; use l2 with loss = "sum"')
+        if self.lr_milestones and self.optimizer == "rprop":
+            raise ValueError("rprop finds its own rates; lr_milestones would do nothing")
         if not self.hidden_weight + self.visible_weight:
             raise ValueError("hidden_weight and visible_weight leave nothing to learn from")
         if not self.visible_weight and not self.hide_fraction:
@@ -208,6 +229,11 @@ class MemberConfig(_Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     model: MemberModelConfig = AutoencoderConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _require_kernels(self.model, self.train)
+        return self
 
 
 class BlendConfig(_Section):
@@ -228,8 +254,16 @@ class BlendConfig(_Section):
 
 
 ModelConfig = Annotated[
-    AutoencoderConfig | KernelRidgeConfig | BlendConfig, Field(discriminator="kind")
+    AutoencoderConfig | KernelRidgeConfig | RecurrentConfig | BlendConfig,
+    Field(discriminator="kind"),
 ]
+
+
+def _require_kernels(model: ModelConfig, train: TrainConfig) -> None:
+    """Refuse a penalty on kernels where there are none."""
+    has_kernels = isinstance(model, AutoencoderConfig) and model.kernel_size > 0
+    if train.kernel_l2 and not has_kernels:
+        raise ValueError("train.kernel_l2 needs a model with a kernel_size")
 
 
 class PublishedConfig(_Section):
@@ -275,6 +309,8 @@ class EvaluateConfig(_Section):
     part: Literal["dev", "test"] = "test"
     bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
+    num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
+    seed: int = Field(0, ge=0, description="of the resamples")
     device: Device = "auto"
 
 
@@ -329,6 +365,11 @@ class Config(_Section):
     )
     published: tuple[PublishedConfig, ...] = ()
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _require_kernels(self.model, self.train)
+        return self
+
     @property
     def needs_dev(self) -> bool:
         """Whether nothing can be trained without dev ratings."""
@@ -360,9 +401,7 @@ def load_config(
         values = _without(values, _OF_A_PROTOCOL) | _read_protocol(protocol)
     for override in overrides:
         _apply(values, override)
-    for section, kind in _DEFAULT_KINDS.items():  # a part of the default, like any other key
-        if isinstance(values.get(section), dict):
-            values[section].setdefault("kind", kind)
+    _default_kinds(values)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -411,6 +450,18 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values[name] = text
 
 
+def _default_kinds(values: dict[str, Any]) -> None:
+    """Name the default's kind where a section names none: a part of it, like any other key."""
+    for section, kind in _DEFAULT_KINDS.items():
+        if isinstance(values.get(section), dict):
+            values[section].setdefault("kind", kind)
+    model = values.get("model")
+    members = model.get("members") if isinstance(model, dict) else None
+    for member in members if isinstance(members, list) else ():
+        if isinstance(member, dict):
+            _default_kinds(member)
+
+
 def _explain(error: ValidationError, where: str) -> str:
     """One line a problem, each naming its key, with the nearest known key for a wrong one."""
     known = list(_keys(Config))
@@ -418,9 +469,12 @@ def _explain(error: ValidationError, where: str) -> str:
     for problem in error.errors():
         key = _path(problem["loc"])
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known, n=1)
+            named = ".".join(part for part in key.split(".") if not part.isdigit())
+            near = difflib.get_close_matches(named, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{where}: {key}: unknown key{hint}")
+        elif not key:
+            lines.append(f"{where}: {problem['msg']}")
         else:
             lines.append(f"{where}: {key}: {problem['msg']} (got {problem['input']!r})")
     return "\n".join(lines)
@@ -439,8 +493,15 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
+        for section in _sections(field.annotation):
+            yield from _keys(section, f"{prefix}{name}.")
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - whatever a type can be
+    """The models that a field may hold: one, those of a union, or a tuple's."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]
 
 
 def as_plain_values(config: Config) -> Mapping[str, Any]:

@@ -40,5 +40,9 @@ class DeviceError(DeeprecError):
     """A device was asked for that cannot be used here."""
 
 
+class UnknownIdError(DeeprecError):
+    """A user or a movie was asked for that is not there."""
+
+
 class MetricError(DeeprecError):
     """A metric over nothing, or with predictions missing."""

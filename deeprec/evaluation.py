@@ -5,20 +5,19 @@ Evaluation, and only evaluation, feeds the graph the training part of each user'
 Shape legend: U users, N movies of the warehouse, R held-out ratings.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
+from deeprec.bootstrap import CONFIDENCE
+from deeprec.breakdowns import Group
 from deeprec.bundles import Bundle
 from deeprec.config import Config, EvaluateConfig
 from deeprec.errors import BundleError, SplitError
 from deeprec.home import Home
-from deeprec.metrics import Errors
+from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
-from deeprec.ratings import Floats, RatingMatrix
+from deeprec.ratings import Floats
 from deeprec.registry import Evaluation, choose_bundle, record_evaluations
 from deeprec.splits import Part
 from deeprec.vectors import SplitRatings, current_digest, read_split
@@ -38,13 +37,14 @@ class NothingHeldOutError(SplitError):
 
 
 class EvaluateReport(BaseModel):
-    """The errors of a bundle and of both floors over one part's ratings."""
+    """The errors of a bundle and of both floors over one part's ratings, whole and in parts."""
 
     model_config = ConfigDict(frozen=True)
 
     bundle_id: str
     part: Part
     figures: tuple[Evaluation, ...]
+    groups: tuple[Group, ...] = ()
 
     def figure(self, predictor: str) -> Evaluation:
         """The figure of one predictor."""
@@ -54,6 +54,14 @@ class EvaluateReport(BaseModel):
     def beats_bias(self) -> bool:
         """Whether the model is worth more than its floor."""
         return self.figure(MODEL).rmse < self.figure(BIAS).rmse
+
+    @computed_field  # type: ignore[prop-decorator] # mypy knows of none above a property
+    @property
+    def verdict(self) -> str:
+        """What the figures say of the model, in a sentence."""
+        if not self.figures:
+            return f"Nothing was measured: the split holds back no {self.part} rating."
+        return _verdict(self.figure(MODEL))
 
 
 def evaluate(home: Home, config: Config, progress: Progress = silent) -> EvaluateReport:
@@ -73,7 +81,7 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
         ratings = read_split(warehouse, bundle.config.split)
     report = evaluate_bundle(bundle, ratings, config.evaluate, progress)
     with open_warehouse(home, config.warehouse) as warehouse:
-        record_evaluations(warehouse, bundle, report.part, report.figures)
+        record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)
     return report
 
 
@@ -90,7 +98,12 @@ def evaluate_held_out(home: Home, config: Config, progress: Progress = silent) -
 def evaluate_bundle(
     bundle: Bundle, ratings: SplitRatings, config: EvaluateConfig, progress: Progress = silent
 ) -> EvaluateReport:
-    """The errors of the model, the damped biases and the global mean on the same ratings."""
+    """The errors of the model, the damped biases and the global mean on the same ratings.
+
+    Raises:
+        SplitError: the part holds no rating.
+        MetricError: a prediction is missing.
+    """
     part = Part(config.part)
     if part in bundle.manifest.trained_on:
         raise BundleError(
@@ -98,76 +111,64 @@ def evaluate_bundle(
             "says nothing; its figures from before that are in its manifest"
         )
     known = ratings.part(*(Part(name) for name in bundle.manifest.trained_on))
-    held_out = ratings.part(part)
-    if not held_out.num_ratings:
+    held_out = HeldOut.of(known, ratings.part(part))
+    if not held_out.ratings.num_ratings:
         raise NothingHeldOutError(bundle.manifest.bundle_id, part)
     predictor = Predictor.over(bundle, bundle.model(config.device), known)
-    has_ratings_U = np.diff(held_out.values_UM.indptr) > 0
-    train, held_out = known.select_users(has_ratings_U), held_out.select_users(has_ratings_U)
-    model_R = np.empty(held_out.num_ratings, dtype=np.float32)
-    for entries, rows, unclipped_BN in _batches(predictor, train, held_out, config.batch_size):
-        model_R[entries] = unclipped_BN[rows, held_out.values_UM.indices[entries]]
-        progress("evaluate", entries.stop, held_out.num_ratings, "ratings")
     predictions = {
-        MODEL: model_R,
-        BIAS: _bias_predictions_R(predictor, train, held_out),
-        GLOBAL_MEAN: np.full_like(model_R, bundle.manifest.global_mean),
+        MODEL: _model_predictions_R(predictor, held_out, config, progress),
+        BIAS: _bias_predictions_R(bundle, held_out),
+        GLOBAL_MEAN: np.full_like(held_out.actual_R, bundle.manifest.global_mean),
     }
-    is_cold_R = _is_cold_R(predictor, train, held_out)
-    figures = tuple(
-        _figure(bundle, name, held_out.values_UM.data, predicted_R, int(is_cold_R.sum()))
-        for name, predicted_R in predictions.items()
+    scale = bundle.manifest.scale
+    figures, groups = measure(held_out, predictions, BIAS, scale, config)
+    return EvaluateReport(
+        bundle_id=bundle.manifest.bundle_id, part=part, figures=figures, groups=groups
     )
-    return EvaluateReport(bundle_id=bundle.manifest.bundle_id, part=part, figures=figures)
 
 
-def _batches(
-    predictor: Predictor, train: RatingMatrix, held_out: RatingMatrix, batch_size: int
-) -> Iterator[tuple[slice, npt.NDArray[np.int64], Floats]]:
-    """Each batch of users: its held-out entries, the row of each, and the unclipped scores."""
-    indptr = held_out.values_UM.indptr
-    for users, scores in predictor.batches(train, batch_size):
-        entries = slice(int(indptr[users.start]), int(indptr[users.stop]))
-        counts_B = np.diff(indptr[users.start : users.stop + 1])
-        yield entries, np.repeat(np.arange(len(counts_B)), counts_B), scores.unclipped_BM
-
-
-def _rows_R(ratings: RatingMatrix) -> npt.NDArray[np.int64]:
-    return np.repeat(np.arange(ratings.num_users), np.diff(ratings.values_UM.indptr))
-
-
-def _bias_predictions_R(
-    predictor: Predictor, train: RatingMatrix, held_out: RatingMatrix
+def _model_predictions_R(
+    predictor: Predictor, held_out: HeldOut, config: EvaluateConfig, progress: Progress
 ) -> Floats:
+    """What the graph says of every held-out rating, unclipped; NaN where it says nothing."""
+    values_UN, train = held_out.ratings.values_UM, held_out.train
+    predicted_R = np.full(values_UN.nnz, np.nan, dtype=np.float32)
+    for users, scores in predictor.batches(train, config.batch_size):
+        entries = slice(*values_UN.indptr[[users.start, users.stop]])
+        row_R = held_out.user_R[entries] - users.start
+        predicted_R[entries] = scores.unclipped_BM[row_R, values_UN.indices[entries]]
+        progress("evaluate", entries.stop, values_UN.nnz, "ratings")
+    return predicted_R
+
+
+def _bias_predictions_R(bundle: Bundle, held_out: HeldOut) -> Floats:
     """The sum of global mean, user bias and movie bias for every held-out rating."""
-    biases, vocabulary = predictor.bundle.biases, predictor.bundle.vocabulary
-    user_bias_U = biases.user_bias_U(train.restrict_movies(vocabulary.movie_ids_M).values_UM)
+    biases, movie_ids_M = bundle.biases, bundle.vocabulary.movie_ids_M
+    train = held_out.train
+    user_bias_U = biases.user_bias_U(train.restrict_movies(movie_ids_M).values_UM)
     movie_bias_N = np.zeros(train.num_movies, dtype=np.float32)
-    movie_bias_N[predictor.known_N] = biases.movie_bias_M
-    own_R, movie_R = user_bias_U[_rows_R(held_out)], movie_bias_N[held_out.values_UM.indices]
+    movie_bias_N[np.isin(train.movie_ids_M, movie_ids_M)] = biases.movie_bias_M
+    own_R = user_bias_U[held_out.user_R]
+    movie_R = movie_bias_N[held_out.ratings.values_UM.indices]
     return np.asarray(biases.global_mean + own_R + movie_R, dtype=np.float32)
 
 
-def _is_cold_R(
-    predictor: Predictor, train: RatingMatrix, held_out: RatingMatrix
-) -> npt.NDArray[np.bool_]:
-    """Which held-out ratings are of a user or a movie without training ratings."""
-    cold_user_U = np.diff(train.values_UM.indptr) == 0
-    return np.asarray(
-        cold_user_U[_rows_R(held_out)] | ~predictor.known_N[held_out.values_UM.indices]
-    )
-
-
-def _figure(
-    bundle: Bundle, predictor: str, actual_R: Floats, unclipped_R: Floats, num_cold: int
-) -> Evaluation:
-    scale = bundle.manifest.scale
-    clipped = Errors.of(actual_R, np.clip(unclipped_R, scale.minimum, scale.maximum))
-    return Evaluation(
-        predictor=predictor,
-        num_ratings=clipped.count,
-        num_cold=num_cold,
-        rmse=clipped.rmse,
-        mae=clipped.mae,
-        unclipped_rmse=Errors.of(actual_R, unclipped_R).rmse,
+def _verdict(model: Evaluation) -> str:
+    """Whether the model is better than its floor, and how sure that is."""
+    low, high = model.minus_bias_low, model.minus_bias_high
+    if low is None or high is None:
+        return "The ratings of one user cannot tell the model apart from its bias floor."
+    by = f"{abs(model.minus_bias):.4f} RMSE"
+    interval = f"{CONFIDENCE:.0%} interval over users"
+    if high < 0:
+        return f"The model beats its bias floor by {by} ({interval}: {-high:.4f} to {-low:.4f})."
+    if low > 0:
+        return (
+            f"The model is NOT better than its bias floor but {by} worse "
+            f"({interval}: {low:.4f} to {high:.4f})."
+        )
+    side = "better" if model.minus_bias < 0 else "worse"
+    return (
+        f"The model cannot be told apart from its bias floor: it is {by} {side}, within a "
+        f"{interval} of {high:.4f} worse to {abs(low):.4f} better."
     )

@@ -3,17 +3,12 @@
 Shape legend: B rows in a batch, U training users, P probe users, M movies, N columns.
 """
 
-import contextlib
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnx
 import torch
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
@@ -23,6 +18,7 @@ from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
+from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.ratings import Floats, RatingScale
 
 _NUM_SAMPLED = 64
@@ -118,7 +114,7 @@ def write_graph(
         ExportError: torch cannot write this opset.
     """
     batch = torch.export.Dim("batch")
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             module,
             tuple(given.example for given in inputs.values()),
@@ -130,9 +126,9 @@ def write_graph(
             verbose=False,
         )
     assert program is not None, "torch.onnx.export returns a program when dynamo is on"
-    path.write_bytes(_anonymous(program.model_proto))
-    found = _checked_opset(path, opset)
-    _sync(path)
+    path.write_bytes(anonymous(program.model_proto))
+    found = checked_opset(path, opset)
+    sync(path)
     return found
 
 
@@ -202,26 +198,6 @@ def clip(unclipped_BM: Tensor, scale: RatingScale) -> tuple[Tensor, Tensor]:
     return unclipped_BM.clamp(scale.minimum, scale.maximum), unclipped_BM
 
 
-def _anonymous(model: onnx.ModelProto) -> bytes:
-    """The graph without the exporter's notes, which hold this machine's source paths."""
-    for noted in (*model.graph.node, *model.graph.initializer):
-        del noted.metadata_props[:]
-    del model.graph.value_info[:]
-    return bytes(model.SerializeToString())
-
-
-def _checked_opset(path: Path, wanted: int) -> int:
-    """The file's opset, once onnx has found the file valid."""
-    onnx.checker.check_model(path, full_check=True)
-    opset = next(int(used.version) for used in onnx.load(path).opset_import if not used.domain)
-    if opset != wanted:
-        raise ExportError(
-            f"export.opset = {wanted} is not one that this torch can write (it wrote {opset}); "
-            "nothing was kept"
-        )
-    return opset
-
-
 def _largest_difference(
     clipped: _Clipped, path: Path, probes_PM: sparse.csr_array[np.float32]
 ) -> float:
@@ -236,25 +212,3 @@ def _largest_difference(
         differences.append(np.abs(scores.predicted_BM - predicted_BM.numpy()).max())
         differences.append(np.abs(scores.unclipped_BM - unclipped_BM.numpy()).max())
     return float(np.max(differences))
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of torch's own deprecations and of libraries that we do not use."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _sync(path: Path) -> None:
-    """Have the file on disk before a rename lets anyone rely on it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

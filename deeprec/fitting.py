@@ -85,7 +85,7 @@ def refit_model(
             told.model,
             _for_epochs(told.train, chosen.members[told.name].result.best_epoch),
             material,
-            _kept(keeping, f"{told.name}-refit"),
+            _kept(keeping, f"{told.name}+refit"),  # which no other member can be called
         )
         for told in told_members(config)
     }

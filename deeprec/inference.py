@@ -75,6 +75,15 @@ class Graph:
 
 
 def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Graph:
+    """An exported autoencoder, ready to run; arguments and errors as of `open_session`."""
+    session = open_session(path, device, num_threads)
+    try:
+        return Graph(session)
+    except (IndexError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: not the graph of an autoencoder: {error}") from error
+
+
+def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> ort.InferenceSession:
     """A session on the device asked for; `auto` takes a GPU where one works.
 
     Args:
@@ -91,15 +100,15 @@ def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Gra
     options.log_severity_level = _FATAL
     ort.set_default_logger_severity(_FATAL)
     try:
-        graph = Graph(ort.InferenceSession(path, options, providers=_providers(device)))
+        session = ort.InferenceSession(path, options, providers=_providers(device))
     except Exception as error:
         raise BundleError(f"{path}: onnxruntime cannot load this graph: {error}") from error
-    if device == "cuda" and graph.device != "cuda":
+    if device == "cuda" and _CUDA[0] not in session.get_providers():
         raise DeviceError(
             "device = cuda was asked for, but onnxruntime finds no usable NVIDIA GPU here; "
             "use device = auto or cpu, or install the NVIDIA driver"
         )
-    return graph
+    return session
 
 
 def _structure(values_BM: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:

@@ -4,7 +4,7 @@ Shape legend: U users, M movies, P probe users, C a code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +23,11 @@ from deeprec.config import (
     BiasConfig,
     ExportConfig,
     KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
     TrainConfig,
 )
+from deeprec.epochs import EpochRecord, FitResult
 from deeprec.export import (
     ExportReport,
     Input,
@@ -51,7 +54,12 @@ from deeprec.kernel_ridge import fit_movie_weights
 from deeprec.models import ENCODER, GRAPH, USERS, open_model
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
-from deeprec.trainer import EpochRecord, FitResult, fit
+from deeprec.recurrent import RecurrentRecommender
+from deeprec.recurrent_export import export_recurrent
+from deeprec.recurrent_model import write_recurrent_users
+from deeprec.recurrent_start import build_recurrent, require_days
+from deeprec.recurrent_trainer import fit_recurrent
+from deeprec.trainer import fit
 
 _DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
 _NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
@@ -99,7 +107,7 @@ class Fitted(Protocol):
 
 
 def fit_member(
-    model: AutoencoderConfig | KernelRidgeConfig,
+    model: MemberModelConfig,
     train: TrainConfig,
     material: Material,
     keeping: Keeping,
@@ -112,6 +120,8 @@ def fit_member(
     """
     if isinstance(model, KernelRidgeConfig):
         return _fit_kernel_ridge(model, material, keeping)
+    if isinstance(model, RecurrentConfig):
+        return _fit_recurrent(model, train, material, keeping)
     return _fit_autoencoder(model, train, material, keeping)
 
 
@@ -127,7 +137,7 @@ class FittedAutoencoder:
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
         """See `Fitted`."""
         if self.config.orientation == "movies":
-            return _export_codes(self, folder, material, config)
+            return _export_codes(self, folder, _of_raters(material), config)
         values_UM = material.train.values_UM
         return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
 
@@ -167,19 +177,56 @@ class FittedMovieKernel:
         }
         module = _ClippedKernel(self.module, material.scale).eval()
         opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
-        model = open_model(folder, self.config, material.biases)
+        model = open_model(folder, self.config, material.biases, device="cpu")
         side = model.movie_side(material.train)
         probes = _probes(material)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
-        worst = 0.0
+        differences = []
         for counted in (True, False):
             found_PM = model.predict(probes, side, counted=counted)
             ratings_PM, rated_PM = _dense(probes.values_UM)
             flags_P1 = torch.full((probes.num_users, 1), float(counted))
             with torch.no_grad():
                 expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
-            worst = max(worst, difference(expected_PM, found_PM, material.scale))
-        return agreement(worst, probes.num_users, opset, config)
+            differences.append(difference(expected_PM, found_PM, material.scale))
+        largest = float(np.max(differences))  # which is NaN where one is; `max` would lose it
+        return agreement(largest, probes.num_users, opset, config)
+
+
+@dataclass(frozen=True)
+class FittedRecurrent:
+    """A network over dated ratings, step by step."""
+
+    network: RecurrentRecommender
+    result: FitResult
+    fold_in_ridge: float = 0.0
+
+    def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
+        """See `Fitted`."""
+        train = material.train
+        days_R = require_days(train.values_UM, train.days_R)
+        write_recurrent_users(folder, train.user_ids_U)
+        return export_recurrent(self.network, train.values_UM, days_R, folder, config)
+
+
+def _fit_recurrent(
+    model: RecurrentConfig, train: TrainConfig, material: Material, keeping: Keeping
+) -> FittedRecurrent:
+    values_UM, days_R = material.train.values_UM, material.train.days_R
+    network = build_recurrent(model, values_UM, days_R, material.biases, train.seed)
+    result = fit_recurrent(
+        network,
+        values_UM,
+        days_R,
+        material.dev.values_UM if material.dev else None,
+        train,
+        material.scale,
+        checkpoint=keeping.checkpoint,
+        fingerprint=keeping.fingerprint,
+        progress=keeping.progress,
+        on_epoch=keeping.on_epoch,
+    )
+    return FittedRecurrent(network, result)
 
 
 def _fit_autoencoder(
@@ -188,6 +235,8 @@ def _fit_autoencoder(
     def rows(ratings: RatingMatrix | None) -> sparse.csr_array[np.float32] | None:
         return None if ratings is None else _rows(ratings, model)
 
+    if model.orientation == "movies":
+        material = _of_raters(material)
     train_UN = _rows(material.train, model)
     network = build_network(model, material, train.seed)
     result = fit(
@@ -220,6 +269,21 @@ def _rows(ratings: RatingMatrix, model: AutoencoderConfig) -> sparse.csr_array[n
     if model.orientation == "users":
         return ratings.values_UM
     return sparse.csr_array(ratings.values_UM.T)
+
+
+def _of_raters(material: Material) -> Material:
+    """The same without users who have no training ratings.
+
+    Where users are columns, nothing would move their weights from where chance has put them. They
+    are folded in like new ones once they have rated.
+    """
+    is_rater_U = np.diff(material.train.values_UM.indptr) > 0
+
+    def of(ratings: RatingMatrix | None) -> RatingMatrix | None:
+        return None if ratings is None else ratings.select_users(is_rater_U)
+
+    train = material.train.select_users(is_rater_U)
+    return replace(material, train=train, dev=of(material.dev), watched=of(material.watched))
 
 
 def _row_biases(model: AutoencoderConfig, material: Material) -> Biases:
@@ -324,7 +388,13 @@ def _export_codes(
     product = _Product(material.scale).eval()
     opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
     write_user_codes(folder, material.train, codes_UC)
-    model = open_model(folder, fitted.config, material.biases, fold_in_ridge=fitted.fold_in_ridge)
+    model = open_model(
+        folder,
+        fitted.config,
+        material.biases,
+        fold_in_ridge=fitted.fold_in_ridge,
+        device="cpu",
+    )
     probes = _probe_rows(material)
     found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
     expected_PM = _by_transpose(network, material.train, probes)
@@ -373,10 +443,11 @@ def _probes(material: Material) -> RatingMatrix:
 def _probe_rows(material: Material) -> RatingMatrix:
     """Users that the model has met: spread evenly, the one with most ratings, one with fewest."""
     counts_U = np.diff(material.train.values_UM.indptr)
-    spread = np.linspace(0, len(counts_U) - 1, min(len(counts_U), _NUM_PROBED_AT_ONCE))
-    rows = np.unique([*spread.astype(int), counts_U.argmax(), counts_U.argmin()])
+    (met,) = np.nonzero(counts_U)
+    spread = np.linspace(0, len(met) - 1, min(len(met), _NUM_PROBED_AT_ONCE)).astype(int)
+    places = [*spread, counts_U[met].argmax(), counts_U[met].argmin()]
     chosen_U = np.zeros(len(counts_U), dtype=bool)
-    chosen_U[rows] = True
+    chosen_U[met[places]] = True
     return material.train.select_users(chosen_U)
 
 

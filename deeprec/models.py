@@ -9,6 +9,7 @@ M movies of the vocabulary, C a code, R rated cells of one user.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,13 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from deeprec.baselines import Biases
-from deeprec.config import AutoencoderConfig, Device, KernelRidgeConfig, MemberModelConfig
+from deeprec.config import (
+    AutoencoderConfig,
+    Device,
+    KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
+)
 from deeprec.errors import BundleError
 from deeprec.inference import (
     COUNTED,
@@ -33,13 +40,14 @@ from deeprec.inference import (
 )
 from deeprec.kernel_ridge import movie_kernel
 from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
 USERS = "users.parquet"
 MovieSide = Mapping[str, Floats]
 _FIXED = 1e9  # penalty on what no ratings may move
-_LEAST_PENALTY = 1e-3
+_LEAST_PENALTY = 1e-3  # keeps the solution one where a configuration asks for no pull at all
 _CELLS = 2**23  # of the dense batches in which movies' vectors are encoded
 
 
@@ -49,6 +57,10 @@ class Model(Protocol):
     @property
     def looks_at_movies(self) -> bool:
         """Whether `movie_side` gives anything, and so needs everybody's ratings."""
+
+    @property
+    def needs_days(self) -> bool:
+        """Whether ratings must come with their days."""
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """What has to be worked out once, over all ratings that are known."""
@@ -67,6 +79,8 @@ def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
+    if isinstance(config, RecurrentConfig):
+        return RECURRENT_FILES
     return (GRAPH,)
 
 
@@ -93,6 +107,8 @@ def open_model(
         DeviceError: `cuda` was asked for and cannot be used.
         BundleError: a file cannot be read, or is not of as many movies as the biases.
     """
+    if isinstance(config, RecurrentConfig):
+        return open_recurrent_model(folder, device, num_threads)
     graph = open_graph(folder / GRAPH, device, num_threads)
     if ENCODER in files_of(config):
         encoder = open_graph(folder / ENCODER, device, num_threads)
@@ -111,10 +127,15 @@ def open_model(
 
 @dataclass(frozen=True)
 class UserCodes:
-    """What training has learned of each user: ids in ascending order, and a code each."""
+    """What training has learned of each user who had ratings: ids, ascending, and a code each."""
 
     user_ids_T: Ids
     codes_TC: Floats
+
+    @cached_property
+    def mean_C(self) -> npt.NDArray[np.float64]:
+        """The mean of the codes."""
+        return np.asarray(self.codes_TC.mean(axis=0, dtype=np.float64))
 
 
 def _read_codes(folder: Path, num_users: int) -> UserCodes:
@@ -136,7 +157,7 @@ def _penalty(
     config: MemberModelConfig, num_codes: int, biases: Biases, ridge: float
 ) -> npt.NDArray[np.float64]:
     """C: how each part of a new user's code is held: weights, his offset, the movies' biases."""
-    penalty_C = np.full(num_codes, ridge)
+    penalty_C = np.full(num_codes, max(ridge, _LEAST_PENALTY))
     is_centred = isinstance(config, AutoencoderConfig) and config.center != "none"
     penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
     if is_centred:
@@ -149,11 +170,8 @@ class VectorModel:
     """A graph that needs a user's vector and nothing else."""
 
     graph: Graph
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return False
+    looks_at_movies: bool = False
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Nothing."""
@@ -173,11 +191,8 @@ class KernelModel:
     graph: Graph
     biases: Biases
     config: KernelRidgeConfig
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """The kernel and its scales."""
@@ -195,20 +210,17 @@ class CodeModel:
     """Products of a code a user, learned in training, and a code a movie, made of its ratings.
 
     A movie's code is what the encoder makes of the movie's vector over the T users known since
-    training. Another user is folded in: his code is the ridge solution for his own ratings,
-    which is what training seeks for everybody's (AutoRec's loss, its encoder held fixed),
-    pulled to the mean user's.
+    training. Another user is folded in: his code is the ridge solution for his own ratings, the
+    movies' codes held fixed. That is AutoRec's loss for one user, but for the pull: to the mean
+    user's code instead of zero, for a handful of ratings to say how he differs from the mean.
     """
 
     encoder: Graph
     product: Graph
     known: UserCodes
     penalty_C: npt.NDArray[np.float64]
-
-    @property
-    def looks_at_movies(self) -> bool:
-        """See `Model`."""
-        return True
+    looks_at_movies: bool = True
+    needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x C: the movies' codes."""
@@ -228,7 +240,7 @@ class CodeModel:
         return self.product.run({USER_CODES: codes_BC, **side}, UNCLIPPED)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """B x C: known users' codes, and for others those that fit their ratings best."""
+        """B x C: the codes that were learned, and for others those that fit their ratings best."""
         place_B, is_known_B = self._places(users.user_ids_U)
         codes_BC = self.known.codes_TC[place_B]
         for row in np.flatnonzero(~(is_known_B & counted)):
@@ -250,13 +262,23 @@ class CodeModel:
         return sparse.csr_array((known.data, (known.col, columns)), shape=shape)
 
     def _fold_in(self, ratings_1M: sparse.csr_array[np.float32], movie_codes_MC: Floats) -> Floats:
-        """C: argmin of squared errors plus penalty times squared distance to the mean code."""
-        mean_C = self.known.codes_TC.mean(axis=0, dtype=np.float64)
+        """C: argmin of squared errors plus the penalties on its distance to the mean code.
+
+        Solved in whichever is smaller, ratings or code, over coordinates that the penalties have
+        scaled: the two are equal (Woodbury), and neither sees how far the penalties are apart.
+        """
+        width_C = self.penalty_C**-0.5
         seen_RC = movie_codes_MC[ratings_1M.indices].astype(np.float64)
-        left_R = ratings_1M.data - seen_RC @ mean_C
-        spread_CR = seen_RC.T / self.penalty_C[:, None]
-        gram_RR = seen_RC @ spread_CR + np.eye(len(left_R))
-        code_C = mean_C + spread_CR @ np.linalg.solve(gram_RR, left_R)
+        left_R = ratings_1M.data - seen_RC @ self.known.mean_C
+        seen_RC *= width_C
+        num_ratings, num_codes = seen_RC.shape
+        if num_ratings < num_codes:
+            gram_RR = seen_RC @ seen_RC.T + np.eye(num_ratings)
+            moved_C = seen_RC.T @ np.linalg.solve(gram_RR, left_R)
+        else:
+            gram_CC = seen_RC.T @ seen_RC + np.eye(num_codes)
+            moved_C = np.linalg.solve(gram_CC, seen_RC.T @ left_R)
+        code_C = self.known.mean_C + width_C * moved_C
         return np.asarray(code_C, dtype=np.float32)
 
 
@@ -272,6 +294,11 @@ class BlendModel:
     def looks_at_movies(self) -> bool:
         """See `Model`."""
         return any(member.looks_at_movies for member in self.members.values())
+
+    @property
+    def needs_days(self) -> bool:
+        """See `Model`."""
+        return any(member.needs_days for member in self.members.values())
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """Every member's, under its name."""
@@ -300,8 +327,6 @@ class BlendModel:
 
 
 def _of_member(side: MovieSide, name: str) -> MovieSide:
-    """A member's part of a blend's movie side."""
-    prefix = f"{name}."
-    return {
-        key.removeprefix(prefix): array for key, array in side.items() if key.startswith(prefix)
-    }
+    """A member's part of a blend's movie side; a name may hold dots, an array's own does not."""
+    parted = {key: key.rpartition(".") for key in side}
+    return {own: side[key] for key, (member, _, own) in parted.items() if member == name}

@@ -1,8 +1,10 @@
 """A predicted rating for any user and every movie: the graph where it knows both, else biases.
 
-Shape legend: B users in a batch, N movies of the warehouse, M movies of the bundle's vocabulary.
+Shape legend: B users in a batch, N movies of the warehouse, M movies of the bundle's vocabulary,
+T top.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +17,9 @@ from deeprec.inference import Scores
 from deeprec.models import Model, MovieSide
 from deeprec.ratings import Floats, Ids, RatingMatrix
 
+DECIMALS = 2  # of a published rating
+Hundredths = npt.NDArray[np.int32]
+Columns = npt.NDArray[np.int64]
 _TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catalogues do not
 
 
@@ -109,3 +114,35 @@ def check_vocabulary(bundle: Bundle, movie_ids_N: Ids, titles_N: list[str | None
             f"{bundle.path}: {len(differing)} of {len(pairs)} titles differ from this warehouse's "
             f"(`{differing[0][0]}` is `{differing[0][1]}` here): the same numbers, other movies"
         )
+
+
+def in_hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
+    """Whole hundredths that are still on the scale: 9.999 is not rounded to a 10 beyond it.
+
+    Raises:
+        BundleError: a prediction is no number.
+    """
+    if not np.isfinite(predicted_BN).all():
+        raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
+    scale, factor = bundle.manifest.scale, 10**DECIMALS
+    lowest = math.ceil(round(scale.minimum * factor, 3))
+    highest = math.floor(round(scale.maximum * factor, 3))
+    rounded_BN = np.rint(predicted_BN.astype(np.float64) * factor)
+    return np.asarray(np.clip(rounded_BN, lowest, highest), dtype=np.int32)
+
+
+def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
+    """B x T: columns of the highest predictions before the clip, best first; -1 where none is left.
+
+    Ranking before the clip tells apart movies that the scale's end makes equal.
+    """
+    row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
+    candidates_BN = -unclipped_BN
+    candidates_BN[row_R, users.values_UM.indices] = np.inf
+    top = min(top_n, candidates_BN.shape[1])
+    best_BT = np.argpartition(candidates_BN, top - 1, axis=1)[:, :top]
+    value_BT = np.take_along_axis(candidates_BN, best_BT, axis=1)
+    order_BT = np.lexsort((best_BT, value_BT), axis=1)
+    best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
+    is_rated_BT = np.isinf(np.take_along_axis(value_BT, order_BT, axis=1))
+    return np.where(is_rated_BT, -1, best_BT)

@@ -1,11 +1,13 @@
 """The bundles trained here and what was measured of them, as kept in the warehouse."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.breakdowns import Group
 from deeprec.bundles import Bundle, open_bundle
 from deeprec.errors import BundleError
 from deeprec.home import Home
@@ -14,7 +16,11 @@ from deeprec.warehouse import Database
 
 
 class Evaluation(BaseModel):
-    """The error of one predictor over held-out ratings, in rating units."""
+    """The error of one predictor over held-out ratings, in rating units.
+
+    `minus_bias` is its RMSE minus that of the damped biases: negative where it is better. `low`
+    and `high` bound 95 % intervals over users; None where there is but one user.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,8 +28,14 @@ class Evaluation(BaseModel):
     num_ratings: int
     num_cold: int
     rmse: float
+    rmse_low: float | None = None
+    rmse_high: float | None = None
     mae: float
     unclipped_rmse: float
+    unclipped_mae: float
+    minus_bias: float
+    minus_bias_low: float | None = None
+    minus_bias_high: float | None = None
 
 
 class Epoch(BaseModel):
@@ -76,8 +88,10 @@ def record_model(
     fingerprint: str,
     epochs: Iterable[Epoch],
     dev: Iterable[Evaluation],
+    *,
+    dev_groups: Sequence[Group] = (),
 ) -> None:
-    """Enter a new bundle with its learning curve and its figures on dev."""
+    """Enter a new bundle with its learning curve, its figures on dev and their breakdowns."""
     manifest = bundle.manifest
     with warehouse.transaction():
         warehouse.run(
@@ -98,15 +112,19 @@ def record_model(
             warehouse.run("models/record_member", bundle_id=manifest.bundle_id, **values)
         for epoch in epochs:
             warehouse.run("models/record_epoch", bundle_id=manifest.bundle_id, **epoch.model_dump())
-        _insert_evaluations(warehouse, bundle, Part.DEV, dev)
+        _insert_evaluations(warehouse, bundle, Part.DEV, dev, dev_groups)
 
 
 def record_evaluations(
-    warehouse: Database, bundle: Bundle, part: Part, evaluations: Iterable[Evaluation]
+    warehouse: Database,
+    bundle: Bundle,
+    part: Part,
+    evaluations: Iterable[Evaluation],
+    groups: Sequence[Group] = (),
 ) -> None:
-    """Enter what was measured of a bundle and of the floors beside it."""
+    """Enter what was measured of a bundle and of the floors beside it, whole and in parts."""
     with warehouse.transaction():
-        _insert_evaluations(warehouse, bundle, part, evaluations)
+        _insert_evaluations(warehouse, bundle, part, evaluations, groups)
 
 
 def read_epochs(warehouse: Database, bundle_id: str) -> tuple[Epoch, ...]:
@@ -121,17 +139,35 @@ def read_evaluations(warehouse: Database, bundle_id: str, part: Part) -> tuple[E
     return tuple(Evaluation.model_validate(row) for row in rows)
 
 
+def read_groups(warehouse: Database, bundle_id: str, part: Part) -> tuple[Group, ...]:
+    """The breakdowns of what was measured last of a bundle and of the floors on one part."""
+    rows = warehouse.table(
+        "models/evaluation_groups", bundle_id=bundle_id, part=part.value
+    ).to_pylist()
+    return tuple(Group.model_validate(row) for row in rows)
+
+
 def _insert_evaluations(
-    warehouse: Database, bundle: Bundle, part: Part, evaluations: Iterable[Evaluation]
+    warehouse: Database,
+    bundle: Bundle,
+    part: Part,
+    evaluations: Iterable[Evaluation],
+    groups: Sequence[Group],
 ) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
+    evaluation_id = {
+        "bundle_id": bundle.manifest.bundle_id,
+        "part": part.value,
+        "evaluated_at": datetime.now(UTC).replace(tzinfo=None),
+    }
     for evaluation in evaluations:
         warehouse.run(
             "models/record_evaluation",
-            bundle_id=bundle.manifest.bundle_id,
             split_id=bundle.manifest.split_id,
             data_digest=bundle.manifest.data_digest,
-            part=part.value,
-            evaluated_at=now,
+            **evaluation_id,
             **evaluation.model_dump(),
         )
+    if groups:
+        rows = [group.model_dump(mode="json") for group in groups]
+        batch = pa.Table.from_pylist(rows).append_column("place", pa.array(range(len(rows))))
+        warehouse.run_with("models/record_evaluation_groups", batch, **evaluation_id)

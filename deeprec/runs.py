@@ -25,11 +25,11 @@ from deeprec.bundles import Bundle
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
 from deeprec.home import Home
-from deeprec.models import MovieSide
-from deeprec.prediction import check_vocabulary
+from deeprec.models import Model, MovieSide
+from deeprec.prediction import DECIMALS, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
-from deeprec.vectors import current_digest, movie_ids, rating_matrix
+from deeprec.vectors import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import Database, open_database, open_warehouse
 
 MOVIES = "movies.parquet"
@@ -37,7 +37,6 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 _PLAN = "plan.json"
-DECIMALS = 2  # of a published rating
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _INT32_MAX = 2**31 - 1
 _VECTOR_SCHEMA = pa.schema(
@@ -47,6 +46,7 @@ _VECTOR_SCHEMA = pa.schema(
         ("ratings", pa.list_(pa.float32())),
     ]
 )
+_DAYS = pa.field("rating_days", pa.list_(pa.int32()))
 
 
 class ScoringPlan(BaseModel):
@@ -82,21 +82,27 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         bundle = choose_bundle(home, warehouse, config.score.bundle)
         movies = warehouse.table("vectors/movies")
         check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
-        _check_scale(bundle, warehouse, digest)
+        check_scale(bundle, warehouse, digest)
         fingerprint = _fingerprint(bundle, digest, config.score)
         plan = _settle_ended_runs(home, warehouse, fingerprint)
         if plan is None:
             plan = _new_plan(home, warehouse, config, bundle, fingerprint)
-            _fill_folder(warehouse, plan, movies, bundle.manifest.scale)
-            _write_side(warehouse, plan, bundle)
+            model = bundle.model(plan.config.device)
+            _fill_folder(warehouse, plan, movies, bundle.manifest.scale, with_days=model.needs_days)
+            if model.looks_at_movies:
+                _write_side(warehouse, plan, bundle, model)
         plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
     return plan
 
 
-def _check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
-    """Refuse a bundle that was trained on ratings of another scale."""
+def check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
+    """Refuse a bundle that was trained on ratings of another scale.
+
+    Raises:
+        BundleError: it was.
+    """
     scale = bundle.manifest.scale
     minimum, maximum, _, declared = warehouse.row("vectors/scale")
     same = (minimum, maximum) == (scale.minimum, scale.maximum)
@@ -192,18 +198,23 @@ def _fingerprint(bundle: Bundle, digest: str, config: ScoreConfig) -> str:
 
 
 def _fill_folder(
-    warehouse: Database, plan: ScoringPlan, movies: pa.Table, scale: RatingScale
+    warehouse: Database,
+    plan: ScoringPlan,
+    movies: pa.Table,
+    scale: RatingScale,
+    *,
+    with_days: bool,
 ) -> None:
     """Freeze the run's inputs and make the file its shards go into."""
     shutil.rmtree(plan.run_dir, ignore_errors=True)
     plan.run_dir.mkdir(parents=True)
     pq.write_table(movies, plan.run_dir / MOVIES)
-    with pq.ParquetWriter(plan.run_dir / VECTORS, _VECTOR_SCHEMA) as writer:
+    schema = _VECTOR_SCHEMA.append(_DAYS) if with_days else _VECTOR_SCHEMA
+    with pq.ParquetWriter(plan.run_dir / VECTORS, schema) as writer:
         for first in range(0, plan.num_users, plan.users_per_shard):
-            vectors = warehouse.table(
-                "vectors/of_users", first_user=first, end_user=first + plan.users_per_shard
-            )
-            writer.write_table(vectors.cast(_VECTOR_SCHEMA), row_group_size=plan.users_per_shard)
+            end = first + plan.users_per_shard
+            vectors = read_users(warehouse, first, end, with_days=with_days)
+            writer.write_table(vectors.cast(schema), row_group_size=plan.users_per_shard)
     with open_database(
         plan.run_dir / SCORES, plan.warehouse, storage_version=plan.config.storage_version
     ) as scores:
@@ -213,13 +224,10 @@ def _fill_folder(
             scores.run(f"scores/create_{table}")
 
 
-def _write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle) -> None:
+def _write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle, model: Model) -> None:
     """Work out, over everybody's ratings, what the model will want to know of the movies."""
-    model = bundle.model(plan.config.device)
-    if not model.looks_at_movies:
-        return
     (plan.run_dir / SIDE).mkdir()
-    vectors = warehouse.table("vectors/of_users", first_user=0, end_user=plan.num_users)
+    vectors = read_users(warehouse, 0, plan.num_users, with_days=model.needs_days)
     everyone = rating_matrix(vectors, movie_ids(warehouse))
     inputs = everyone.restrict_movies(bundle.vocabulary.movie_ids_M)
     for name, array in model.movie_side(inputs).items():

@@ -3,7 +3,6 @@
 Shape legend: S users of a shard, B users in a batch, N movies of the warehouse, T top.
 """
 
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -13,21 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.bundles import Bundle, open_bundle
+from deeprec.bundles import open_bundle
 from deeprec.config import Config
-from deeprec.errors import BundleError
 from deeprec.home import Home, hold_lock
-from deeprec.prediction import Predictor
+from deeprec.prediction import Columns, Hundredths, Predictor, best_unrated, in_hundredths
 from deeprec.progress import Progress, silent
 from deeprec.publishing import ScoreReport, publish_run
-from deeprec.ratings import Floats, RatingMatrix
+from deeprec.ratings import RatingMatrix
 from deeprec.runs import (
-    DECIMALS,
     MOVIES,
     SCORES,
     VECTORS,
@@ -39,9 +35,6 @@ from deeprec.runs import (
 )
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_database
-
-Hundredths = npt.NDArray[np.int32]
-Columns = npt.NDArray[np.int64]
 
 
 class ShardReport(BaseModel):
@@ -141,38 +134,10 @@ def _score_users(plan: ScoringPlan, users: RatingMatrix) -> tuple[Hundredths, Co
     top_ST = np.full((users.num_users, plan.config.top_n), -1, dtype=np.int64)
     batches = _predictor(plan.run_dir).batches(users, plan.config.batch_size)
     for rows, scores in batches:
-        hundredths_SN[rows] = _hundredths(scores.predicted_BM, _predictor(plan.run_dir).bundle)
-        best_BT = _best_unrated(scores.unclipped_BM, users.select_rows(rows), plan.config.top_n)
+        hundredths_SN[rows] = in_hundredths(scores.predicted_BM, _predictor(plan.run_dir).bundle)
+        best_BT = best_unrated(scores.unclipped_BM, users.select_rows(rows), plan.config.top_n)
         top_ST[rows, : best_BT.shape[1]] = best_BT
     return hundredths_SN, top_ST
-
-
-def _hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
-    """Whole hundredths that are still on the scale: 9.999 is not rounded to a 10 beyond it."""
-    if not np.isfinite(predicted_BN).all():
-        raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
-    scale, factor = bundle.manifest.scale, 10**DECIMALS
-    lowest = math.ceil(round(scale.minimum * factor, 3))
-    highest = math.floor(round(scale.maximum * factor, 3))
-    rounded_BN = np.rint(predicted_BN.astype(np.float64) * factor)
-    return np.asarray(np.clip(rounded_BN, lowest, highest), dtype=np.int32)
-
-
-def _best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
-    """Columns of the highest predictions before the clip, best first; -1 where none is left.
-
-    Ranking before the clip tells apart movies that the scale's end makes equal.
-    """
-    row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
-    candidates_BN = -unclipped_BN
-    candidates_BN[row_R, users.values_UM.indices] = np.inf
-    top = min(top_n, candidates_BN.shape[1])
-    best_BT = np.argpartition(candidates_BN, top - 1, axis=1)[:, :top]
-    value_BT = np.take_along_axis(candidates_BN, best_BT, axis=1)
-    order_BT = np.lexsort((best_BT, value_BT), axis=1)
-    best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
-    is_rated_BT = np.isinf(np.take_along_axis(value_BT, order_BT, axis=1))
-    return np.where(is_rated_BT, -1, best_BT)
 
 
 def _is_done(scores: Database, shard: int) -> bool:

@@ -21,9 +21,12 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from deeprec.breakdowns import BreakdownTable, Group, breakdown_tables
 from deeprec.progress import Progress
 
 _WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
+_LONGEST_BREAKDOWN = 20  # rows; of more, which months can be, the last are shown
+_LONGEST_NAME = 16  # letters; a few wide rows of short names stand side by side under them
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -83,14 +86,50 @@ def _fill(fields: Table, report: BaseModel) -> list[Table]:
             fields.add_row(name.replace("_", " "), "")
             tables += _fill(fields, value)
         elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
-            if len(type(value[0]).model_fields) > _WIDEST_TABLE:
-                for row in value:
-                    tables += _fill(fields, row)
-            else:
-                tables.append(_table(value))
+            tables += _rows(fields, value)
         elif value is not None and value != ():
-            fields.add_row(name.replace("_", " "), _shown(value))
+            fields.add_row(name.replace("_", " "), _shown(value, name))
+    for name in type(report).model_computed_fields:
+        fields.add_row(name.replace("_", " "), _shown(getattr(report, name), name))
     return tables
+
+
+def _rows(fields: Table, rows: tuple[BaseModel, ...]) -> list[Table]:
+    """Rows of the same kind, in the form that fits them."""
+    if groups := [row for row in rows if isinstance(row, Group)]:
+        return [_breakdown(table) for table in breakdown_tables(groups)]
+    if len(type(rows[0]).model_fields) <= _WIDEST_TABLE:
+        return [_table(rows)]
+    names = [str(next(iter(row))[1]) for row in rows]
+    if 1 < len(rows) < _WIDEST_TABLE and max(map(len, names)) <= _LONGEST_NAME:
+        return [_side_by_side(rows)]
+    return [table for row in rows for table in _fill(fields, row)]
+
+
+def _side_by_side(rows: tuple[BaseModel, ...]) -> Table:
+    """A column a row, headed by its first field."""
+    header, *fields = zip(*rows, strict=True)
+    table = Table(box=None, padding=(0, 2), header_style="italic")
+    table.add_column(header[0][0].replace("_", " "))
+    for _, name in header:
+        table.add_column(_shown(name), justify="right")
+    for values in fields:
+        table.add_row(values[0][0].replace("_", " "), *(_shown(value) for _, value in values))
+    return table
+
+
+def _breakdown(breakdown: BreakdownTable) -> Table:
+    """A row a bucket."""
+    title = f"\nby {breakdown.dimension}"
+    table = Table(title=title, title_justify="left", box=None, header_style="italic")
+    for place, name in enumerate(breakdown.header):
+        table.add_column(name, justify="right" if place else "left")
+    num_left_out = max(0, len(breakdown.rows) - _LONGEST_BREAKDOWN)
+    if num_left_out:
+        table.add_row(f"{num_left_out} more before")
+    for row in breakdown.rows[num_left_out:]:
+        table.add_row(*map(_shown, row))
+    return table
 
 
 def _table(rows: tuple[BaseModel, ...]) -> Table:
@@ -99,16 +138,16 @@ def _table(rows: tuple[BaseModel, ...]) -> Table:
         numeric = isinstance(getattr(rows[0], name), int | float)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_shown(value) for _, value in row))
+        table.add_row(*(_shown(value, name) for name, value in row))
     return table
 
 
-def _shown(value: object) -> str:
-    """Numbers with their thousands apart, errors to four places, the rest as it is."""
+def _shown(value: object, name: str = "") -> str:
+    """Counts with their thousands apart, errors to four places, ids and the rest as they are."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if name.endswith("_id") else f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) >= _SMALL else f"{value:.3g}"
     if isinstance(value, datetime):

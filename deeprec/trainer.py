@@ -5,11 +5,10 @@ A row is one user's vector or one movie's: the trainer does not ask which.
 Shape legend: U rows, B rows of a batch, N columns, R rated cells.
 """
 
-import logging
+import contextlib
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from deeprec import checkpoint as checkpoints
 from deeprec.autoencoder import RatingPredictor
 from deeprec.batches import Batch, DenseBatches
 from deeprec.device import resolve_device
+from deeprec.epochs import Course, EpochErrors, EpochRecord, FitResult
 from deeprec.errors import TrainingError
 from deeprec.objectives import Loss, RatedBatch, masked_mse, rated_loss
 from deeprec.progress import Progress, silent
@@ -33,35 +32,8 @@ from deeprec.ratings import RatingScale
 if TYPE_CHECKING:
     from deeprec.config import TrainConfig
 
-_LOG = logging.getLogger(__name__)
 _HELD_OUT_BATCH = 4096  # rows
 _LBFGS_HISTORY = 10  # steps, two copies of the weights each
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one pass over the training ratings came to.
-
-    `train_rmse` is of each rating as it was met: with dropout, before the step, not clipped.
-    `dev_rmse` is of the epoch's end: without dropout, clipped to the scale. `test_rmse` is the
-    same of test ratings, where one asked to watch them.
-    """
-
-    epoch: int
-    train_rmse: float
-    dev_rmse: float | None
-    test_rmse: float | None
-    learning_rate: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How a fit went. `best_epoch` counts from 1; `device` is `cpu` or `cuda`."""
-
-    epochs: tuple[EpochRecord, ...]
-    best_epoch: int
-    device: str
 
 
 def fit(
@@ -103,33 +75,35 @@ def fit(
     if not train_UN.nnz:
         raise TrainingError("no training ratings: this split leaves none to train on")
     device = resolve_device(settings.device)
-    run = _Run(network.to(device), settings, device)
-    if checkpoint and (state := checkpoints.load(checkpoint, fingerprint, device)):
-        run.restore(state)
-        _LOG.info("%s: going on after epoch %d", checkpoint, len(run.epochs))
     fitted_UN = train_UN[np.flatnonzero(np.diff(train_UN.indptr))]
     held_out = _HeldOut.of(train_UN, dev_UN, scale)
     watched = _HeldOut.of(train_UN, watched_UN, scale)
-    progress("train", len(run.epochs), settings.num_epochs, "epochs", device.type)
-    saved_at = -math.inf
-    while not run.is_finished():
-        record = run.one_epoch(fitted_UN, held_out, watched)
-        due = time.monotonic() - saved_at >= settings.checkpoint_every_s or run.is_finished()
-        if checkpoint and due:
-            checkpoints.save(checkpoint, fingerprint, run.state())
-            saved_at = time.monotonic()
-        progress("train", record.epoch, settings.num_epochs, "epochs", _describe(record, device))
-        if on_epoch:
-            on_epoch(record)
-    network.load_state_dict(run.best_weights)
-    network.to("cpu").eval()
-    return FitResult(tuple(run.epochs), run.best_epoch, device.type)
+    course = Course(
+        network.to(device),
+        _make_optimizer(network, settings),
+        settings,
+        _make_average(network, settings),
+    )
+    steps = _Steps(network, course.optimizer, course.average, settings, device)
 
+    def one_epoch(epoch: int) -> EpochErrors:
+        train_rmse = steps.train(fitted_UN, epoch)
+        kept = course.kept
+        assert isinstance(kept, RatingPredictor)
+        return EpochErrors(
+            train_rmse,
+            held_out.rmse(kept, device) if held_out else None,
+            watched.rmse(kept, device) if watched else None,
+        )
 
-def _describe(record: EpochRecord, device: torch.device) -> str:
-    """What a person watching wants to know of an epoch: where it runs, and its RMSEs."""
-    dev = "" if record.dev_rmse is None else f", dev {record.dev_rmse:.4f}"
-    return f"{device.type}, train {record.train_rmse:.4f}{dev}"
+    return course.run(
+        one_epoch,
+        device,
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
 
 
 @dataclass(frozen=True)
@@ -167,73 +141,25 @@ class _HeldOut:
         return math.sqrt(squared.item() / self.hidden_UN.nnz)
 
 
-class _Run:
-    """A fit under way: all that an epoch changes, so all that a checkpoint holds."""
+class _Steps:
+    """What an epoch does to a network."""
 
     def __init__(
-        self, network: RatingPredictor, settings: "TrainConfig", device: torch.device
+        self,
+        network: RatingPredictor,
+        optimizer: torch.optim.Optimizer,
+        average: AveragedModel | None,
+        settings: "TrainConfig",
+        device: torch.device,
     ) -> None:
         self.network = network
+        self.optimizer = optimizer
+        self.average = average
         self.settings = settings
         self.device = device
-        self.optimizer = _make_optimizer(network, settings)
-        self.average = _make_average(network, settings)
-        self.epochs: list[EpochRecord] = []
-        self.best_epoch = 0
-        self.best_weights: dict[str, Tensor] = {}
         self._everything: RatedBatch | None = None
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-            "epochs": [asdict(record) for record in self.epochs],
-            "best_epoch": self.best_epoch,
-            "best_weights": self.best_weights,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.epochs = [EpochRecord(**record) for record in state["epochs"]]
-        self.best_epoch = state["best_epoch"]
-        self.best_weights = state["best_weights"]
-
-    def is_finished(self) -> bool:
-        num_done = len(self.epochs)
-        waited = num_done - self.best_epoch
-        return num_done >= self.settings.num_epochs or waited >= self.settings.patience
-
-    def one_epoch(
-        self,
-        train_UN: sparse.csr_array[np.float32],
-        held_out: _HeldOut | None,
-        watched: _HeldOut | None,
-    ) -> EpochRecord:
-        started = time.perf_counter()
-        epoch = len(self.epochs) + 1
-        learning_rate = self._set_learning_rate(epoch)
-        train_rmse = self._train(train_UN, epoch)
-        dev_rmse = held_out.rmse(self._kept(), self.device) if held_out else None
-        test_rmse = watched.rmse(self._kept(), self.device) if watched else None
-        self._require_finite(epoch, train_rmse, dev_rmse)
-        seconds = time.perf_counter() - started
-        record = EpochRecord(epoch, train_rmse, dev_rmse, test_rmse, learning_rate, seconds)
-        self._keep(record)
-        return record
-
-    def _set_learning_rate(self, epoch: int) -> float:
-        passed = sum(milestone < epoch for milestone in self.settings.lr_milestones)
-        learning_rate = self.settings.learning_rate * self.settings.lr_decay**passed
-        if self.settings.optimizer != "rprop":  # which finds a rate of its own for each weight
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
-        return learning_rate
-
-    def _train(self, train_UN: sparse.csr_array[np.float32], epoch: int) -> float:
+    def train(self, train_UN: sparse.csr_array[np.float32], epoch: int) -> float:
         """An epoch's passes over all rows; the RMSE over every rating met."""
         generator = np.random.default_rng((self.settings.seed, epoch))
         self.network.train()
@@ -312,7 +238,8 @@ class _Run:
 
         def closure() -> Any:  # noqa: ANN401 - a tensor, where torch's types say float
             self.optimizer.zero_grad()
-            loss = compute()
+            with self._repeated_draws():
+                loss = compute()
             torch.autograd.backward(loss.objective)
             squared.append(loss.squared.detach())
             return loss.objective
@@ -322,29 +249,11 @@ class _Run:
             self.average.update_parameters(self.network)
         return squared[0]
 
-    def _kept(self) -> RatingPredictor:
-        """The network whose weights count: the moving average, where there is one."""
-        kept = self.average.module if self.average else self.network
-        assert isinstance(kept, RatingPredictor)
-        return kept
-
-    def _require_finite(self, epoch: int, *rmses: float | None) -> None:
-        """Raise where the fit has left the numbers; once an epoch, since looking stalls a GPU."""
-        finite = all(rmse is None or math.isfinite(rmse) for rmse in rmses)
-        if finite and all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
-            return
-        raise TrainingError(
-            f"training diverged in epoch {epoch}: its loss or weights are no longer finite; "
-            f"lower train.learning_rate (now {self.settings.learning_rate:g})"
-        )
-
-    def _keep(self, record: EpochRecord) -> None:
-        self.epochs.append(record)
-        best = self.epochs[self.best_epoch - 1].dev_rmse if self.best_epoch else None
-        if record.dev_rmse is None or best is None or record.dev_rmse < best:
-            self.best_epoch = record.epoch
-            weights = self._kept().state_dict()
-            self.best_weights = {name: weights[name].clone() for name in weights}
+    def _repeated_draws(self) -> contextlib.AbstractContextManager[None]:
+        """The same dropout and hidden ratings for every loss of a line search: one function."""
+        if self.settings.optimizer != "lbfgs":
+            return contextlib.nullcontext()
+        return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
 
 
 def _make_optimizer(network: RatingPredictor, settings: "TrainConfig") -> torch.optim.Optimizer:

@@ -39,6 +39,7 @@ from deeprec.registry import (
     find_trained,
     read_epochs,
     read_evaluations,
+    read_groups,
     record_model,
     request_again,
 )
@@ -156,11 +157,6 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
     """The split, and the scale its training part stands on."""
     digest = current_digest(warehouse)
     ratings = read_split(warehouse, config.split)
-    if config.needs_dev and not ratings.part(Part.DEV).num_ratings:
-        raise SplitError(
-            f"the {config.split.kind} split holds back no dev rating, by which a blend is weighed "
-            "and a refit is told its epochs; give it some, as --set split.dev_fraction=0.05"
-        )
     return _Inputs(
         config=config,
         ratings=ratings,
@@ -191,6 +187,12 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
         home.checkpoints / f"{inputs.fingerprint[:16]}.pt", inputs.fingerprint, progress
     )
     material = inputs.material(Part.TRAIN)
+    if config.needs_dev and material.dev is None:
+        raise SplitError(
+            f"the {config.split.kind} split holds back no dev rating of a movie in train, by which "
+            "a blend is weighed and a refit is told its epochs; give it some, as "
+            "--set split.dev_fraction=0.05"
+        )
     fitted = fit_model(config, material, keeping)
     trained_at = datetime.now(UTC)
     bundle_id = f"{config.name}-{trained_at:%Y%m%dT%H%M%S}-{inputs.fingerprint[:8]}"
@@ -209,7 +211,14 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
         for epoch in member.result.epochs
     ]
     with open_warehouse(home, config.warehouse) as warehouse:
-        record_model(warehouse, bundle, inputs.fingerprint, epochs, dev.figures if dev else ())
+        record_model(
+            warehouse,
+            bundle,
+            inputs.fingerprint,
+            epochs,
+            dev.figures if dev else (),
+            dev_groups=dev.groups if dev else (),
+        )
     for checkpoint in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
         checkpoint.unlink()
     return bundle
@@ -295,7 +304,10 @@ def _report(warehouse: Database, bundle: Bundle, *, changed: bool) -> TrainRepor
     """What the bundle and the warehouse say of it."""
     manifest = bundle.manifest
     figures = read_evaluations(warehouse, manifest.bundle_id, Part.DEV)
-    dev = EvaluateReport(bundle_id=manifest.bundle_id, part=Part.DEV, figures=figures)
+    groups = read_groups(warehouse, manifest.bundle_id, Part.DEV)
+    dev = EvaluateReport(
+        bundle_id=manifest.bundle_id, part=Part.DEV, figures=figures, groups=groups
+    )
     return TrainReport(
         bundle_id=manifest.bundle_id,
         bundle=bundle.path,

@@ -159,6 +159,25 @@ def open_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
         yield warehouse
 
 
+@contextmanager
+def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterator[Database]:
+    """The home's warehouse, in which nothing can be changed; one process at a time.
+
+    Raises:
+        WarehouseError: absent, held by another process, or written by another version of deeprec.
+    """
+    config = config or WarehouseConfig()
+    if not home.warehouse.exists():
+        raise WarehouseError(f"{home.path}: has no warehouse; run `deeprec ingest SOURCE` first")
+    with (
+        home.lock("warehouse", config.lock_timeout_s),
+        open_database(home.warehouse, config, read_only=True) as warehouse,
+    ):
+        (version,) = warehouse.row("warehouse/version")
+        _check_version(version, home.warehouse)
+        yield warehouse
+
+
 def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,  # from the network, at first use, slow to fail
@@ -225,11 +244,17 @@ def _ensure_schema(warehouse: Database, path: Path) -> None:
     if version == SCHEMA_VERSION:
         return
     if version is not None:
-        raise WarehouseError(
-            f"{path}: laid out by schema version {version}, this deeprec writes {SCHEMA_VERSION}; "
-            f"use the deeprec that wrote it, or ingest into a new home"
-        )
+        _check_version(version, path)
     with warehouse.transaction():
         for file in sorted((sql_root() / "schema").glob("*.sql")):
             warehouse.run(f"schema/{file.stem}")
         warehouse.run("warehouse/record_version", version=SCHEMA_VERSION)
+
+
+def _check_version(version: int, path: Path) -> None:
+    """Refuse a file laid out by another version."""
+    if version != SCHEMA_VERSION:
+        raise WarehouseError(
+            f"{path}: laid out by schema version {version}, this deeprec writes {SCHEMA_VERSION}; "
+            f"use the deeprec that wrote it, or ingest into a new home"
+        )

@@ -4,12 +4,14 @@ A page's key names what it is about - these data, this model - so that pages can
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact
 
+from deeprec.bootstrap import CONFIDENCE
+from deeprec.breakdowns import Dimension, breakdown_tables
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.publishing import ScoreReport
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
     from deeprec.training import TrainReport
 
 _DIGEST_SHOWN = 12  # hexadecimal digits; enough to tell data sets apart
+_METRICS = (
+    "predictor",
+    "RMSE",
+    "MAE",
+    "RMSE unclipped",
+    "MAE unclipped",
+    "RMSE minus bias",
+    "ratings",
+    "cold",
+)
+_INTERVALS = f"In parentheses: {CONFIDENCE:.0%} intervals, from resampling the users."
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ def publish(page: Page) -> None:
 
 def ingest_page(report: IngestReport) -> Page:
     """What was read from each source, and why rows were refused."""
-    sources = _table(
+    sources = table(
         ["source", "format", "files", "unchanged", "read", "kept", "replaced", "rejected"],
         map(_source_row, report.sources),
     )
@@ -55,7 +68,7 @@ def ingest_page(report: IngestReport) -> Page:
         sources,
     ]
     if rejected:
-        parts += ["## Rejected rows", _table(["source", "reason", "rows"], rejected)]
+        parts += ["## Rejected rows", table(["source", "reason", "rows"], rejected)]
     return Page(_data_key(report.data_digest), "Ratings in the warehouse", "\n\n".join(parts))
 
 
@@ -67,10 +80,10 @@ def split_page(report: MaterializeReport) -> Page:
     parts = [
         f"# Split {report.split_id}",
         f"The {report.split} split of {_data_link(report.data_digest)}.",
-        _table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
+        table(["part", "ratings", "share"], [*counts, ("all", report.num_ratings, "100.00%")]),
     ]
     if report.lists:
-        parts += ["## Lists", _lists_table(report)]
+        parts += ["## Lists", _liststable(report)]
     if report.published:
         verdict = "other counts than" if report.deviations else "the counts that"
         parts += [
@@ -97,30 +110,27 @@ def model_page(report: "TrainReport") -> Page:
     parts = [
         f"# Model {report.bundle_id}",
         f"Bundle: `{report.bundle}`",
-        _table(["what", "value"], facts),
+        table(["what", "value"], facts),
     ]
     if report.dev:
-        parts += ["## On dev", _metrics_table(report.dev)]
+        parts += ["## On dev", report.dev.verdict, _metrics_table(report.dev)]
     if len(report.members) > 1:
         parts += ["## Members", _members_table(report)]
     for member in report.members:
         epochs = [epoch for epoch in report.epochs if epoch.member == member.name]
         if epochs:
-            curve = b64encode(learning_curve(epochs, member.best_epoch)).decode()
             title = "Learning curve" if len(report.members) == 1 else f"Epochs of {member.name}"
-            parts += [f"## {title}", f"![RMSE by epoch](data:image/png;base64,{curve})"]
+            curve = learning_curve(epochs, member.best_epoch)
+            parts += [f"## {title}", _picture("RMSE by epoch", curve)]
     return Page(_model_key(report.bundle_id), "A trained model", "\n\n".join(parts))
 
 
 def metrics_page(report: EvaluateReport) -> Page:
-    """The model beside its floors on a held-out part."""
-    parts = [f"# {_model_link(report.bundle_id)} on {report.part}"]
+    """The model beside its floors on a held-out part, whole and broken down."""
+    parts = [f"# {_model_link(report.bundle_id)} on {report.part}", report.verdict]
     if report.figures:
-        verdict = "beats" if report.beats_bias else "**does not beat**"
-        parts += [f"The model {verdict} the damped biases.", _metrics_table(report)]
-    else:
-        parts.append(f"The split holds back no {report.part} rating; nothing was measured.")
-    key = f"metrics-{report.part}-{_as_key(report.bundle_id)}"
+        parts += [_metrics_table(report), _INTERVALS, *_breakdowns(report)]
+    key = f"metrics-{report.part}-{as_key(report.bundle_id)}"
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 
 
@@ -138,13 +148,13 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("recommendations", report.num_recommendations),
         ("shards", plan.num_shards),
     ]
-    parts = ["# Published predictions", f"`{report.path}`", _table(["what", "value"], facts)]
+    parts = ["# Published predictions", f"`{report.path}`", table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))
 
 
 def _members_table(report: "TrainReport") -> str:
     """One row a member of a blend."""
-    return _table(
+    return table(
         ["member", "weight", "RMSE on dev", "epochs", "epoch kept"],
         [
             (
@@ -172,9 +182,9 @@ def _source_row(source: SourceReport) -> Sequence[object]:
     )
 
 
-def _lists_table(report: MaterializeReport) -> str:
+def _liststable(report: MaterializeReport) -> str:
     """One row a list of pairs."""
-    return _table(
+    return table(
         ["part", "list", "pairs", "repeated", "without a rating"],
         [
             (row.part, row.path, row.num_pairs, row.num_repeated, row.num_absent)
@@ -185,7 +195,7 @@ def _lists_table(report: MaterializeReport) -> str:
 
 def _published_table(report: MaterializeReport) -> str:
     """One row a published count."""
-    return _table(
+    return table(
         ["part", "what", "published", "found", "agrees"],
         [
             (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
@@ -196,14 +206,17 @@ def _published_table(report: MaterializeReport) -> str:
 
 def _metrics_table(report: EvaluateReport) -> str:
     """One row a predictor."""
-    return _table(
-        ["predictor", "RMSE", "MAE", "RMSE unclipped", "ratings", "cold"],
+    return table(
+        _METRICS,
         [
             (
                 figure.predictor,
-                f"{figure.rmse:.4f}",
-                f"{figure.mae:.4f}",
-                f"{figure.unclipped_rmse:.4f}",
+                f"{figure.rmse:.4f}{_interval(figure.rmse_low, figure.rmse_high)}",
+                figure.mae,
+                figure.unclipped_rmse,
+                figure.unclipped_mae,
+                f"{figure.minus_bias:.4f}"
+                + _interval(figure.minus_bias_low, figure.minus_bias_high),
                 figure.num_ratings,
                 figure.num_cold,
             )
@@ -212,17 +225,39 @@ def _metrics_table(report: EvaluateReport) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A markdown table; whole numbers with thousands separators."""
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({low:.4f} to {high:.4f})"
+
+
+def _breakdowns(report: EvaluateReport) -> Iterator[str]:
+    """Calibration as a picture, and each dimension as a table."""
+    from deeprec.plots import calibration_plot  # noqa: PLC0415 - drawing is not for each worker
+
+    for broken_down in breakdown_tables(report.groups):
+        yield f"## By {broken_down.dimension.meaning}"
+        if broken_down.dimension is Dimension.CALIBRATION:
+            yield _picture("actual against predicted ratings", calibration_plot(report.groups))
+        yield table(broken_down.header, broken_down.rows)
+
+
+def _picture(what: str, png: bytes) -> str:
+    """A picture that is part of the page."""
+    return f"![{what}](data:image/png;base64,{b64encode(png).decode()})"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A markdown table; whole numbers with thousands separators, others to four places."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
-def _as_key(text: str) -> str:
+def as_key(text: str) -> str:
     """Lower-case letters, digits and dashes: all that Prefect lets a key have."""
     return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
 
@@ -232,7 +267,7 @@ def _data_key(data_digest: str) -> str:
 
 
 def _model_key(bundle_id: str) -> str:
-    return f"model-{_as_key(bundle_id)}"
+    return f"model-{as_key(bundle_id)}"
 
 
 def _data_link(data_digest: str) -> str:

@@ -25,7 +25,11 @@ def modules_after(statement: str) -> set[str]:
         ("import deeprec.ingestion", {"torch", "onnx", "prefect", "onnxruntime"}),
         ("import deeprec.scoring", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.evaluation", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.newcomers", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.explaining", {"torch", "onnx", "onnxscript", "prefect"}),
         ("import deeprec.training", {"prefect"}),
+        ("import deeprec.recurrent_inference", {"torch", "onnx", "onnxscript", "prefect"}),
+        ("import deeprec.recurrent_trainer", HEAVY - {"torch"}),
         ("import flows.score", {"torch", "onnx", "onnxscript"}),
     ],
 )

@@ -58,6 +58,14 @@ BATCH_TYPES = {
     "layout": TEXT,
     "num_good": ID,
     "rows_rejected": ID,
+    "place": pa.int32(),
+    "predictor": TEXT,
+    "dimension": TEXT,
+    "bucket": TEXT,
+    "rmse": NUMBER,
+    "mae": NUMBER,
+    "mean_actual": NUMBER,
+    "mean_predicted": NUMBER,
 }
 PARAMETERS = {
     "part": "test",

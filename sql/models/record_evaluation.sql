@@ -8,8 +8,14 @@ insert into evaluations (
     num_ratings,
     num_cold,
     rmse,
+    rmse_low,
+    rmse_high,
     mae,
     unclipped_rmse,
+    unclipped_mae,
+    minus_bias,
+    minus_bias_low,
+    minus_bias_high,
     evaluated_at
 )
 values (
@@ -21,7 +27,13 @@ values (
     $num_ratings,
     $num_cold,
     $rmse,
+    $rmse_low,
+    $rmse_high,
     $mae,
     $unclipped_rmse,
+    $unclipped_mae,
+    $minus_bias,
+    $minus_bias_low,
+    $minus_bias_high,
     $evaluated_at
 );

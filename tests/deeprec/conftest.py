@@ -1,12 +1,15 @@
 """A small home, taken in, materialized and trained once; a test gets a copy to do as it likes."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.bundles import open_bundle, write_manifest
+from deeprec.config import BlendConfig, Config, load_config
 from deeprec.home import Home
 from deeprec.ingestion import ingest
 from deeprec.training import train
@@ -68,3 +71,58 @@ def _trained(
 @pytest.fixture
 def trained_home(_trained: Path, tmp_path: Path) -> Home:
     return Home(shutil.copytree(_trained, tmp_path / "trained"))
+
+
+BLEND = """model={kind="blend", members=[
+{name="network", model={kind="autoencoder", hidden_layers=[6, 4]}, train={num_epochs=2}},
+{name="kernel", model={kind="kernel_ridge", ridge=0.7}},
+{name="kernel.codes", model={kind="autoencoder", orientation="movies", hidden_layers=[4],
+output_activation="identity", center="biases"},
+train={num_epochs=3, optimizer="adam", loss="sum", l2=0.4}},
+{name="user-kernel", model={kind="kernel_ridge", orientation="users"}}]}""".replace("\n", "")
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """A home whose newest bundle is a blend, and a bundle of each of its members alone."""
+
+    home: Home
+    bundles: Mapping[str, Path]
+
+    def config(self, kind: str) -> Config:
+        """Scores with the bundle of one kind."""
+        return load_config(
+            None,
+            [
+                f"score.bundle={self.bundles[kind]}",
+                "score.device=cpu",
+                "score.batch_size=5",
+                "score.top_n=4",
+                "warehouse.threads=1",
+            ],
+        )
+
+
+@pytest.fixture(scope="session")
+def kinds(
+    tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_sources: list[str]
+) -> Kinds:
+    folder = tmp_path_factory.mktemp("kinds")
+    config = load_config(None, [BLEND, "train.device=cpu", "split.dev_fraction=0.2"])
+    home = Home(folder / "home")
+    ingest(home, tiny_sources, tiny_config)
+    materialize(home, config)
+    blend = open_bundle(train(home, config).bundle)
+    assert isinstance(config.model, BlendConfig)
+    bundles = {"blend": blend.path}
+    for told in config.model.members:
+        bundles[told.name] = shutil.copytree(blend.path / told.name, folder / told.name)
+        shutil.copy(blend.path / "movies.parquet", folder / told.name)
+        (member,) = (one for one in blend.manifest.members if one.name == told.name)
+        alone = {
+            "config": {**blend.manifest.config, "model": told.model.model_dump(mode="json")},
+            "members": (member.model_copy(update={"weight": 1.0}),),
+            "intercept": 0.0,
+        }
+        write_manifest(folder / told.name, blend.manifest.model_copy(update=alone))
+    return Kinds(home, bundles)

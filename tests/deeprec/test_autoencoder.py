@@ -1,18 +1,26 @@
-"""Shape legend: B users in a batch, M movies."""
+"""Shape legend: B users in a batch, M movies; B rows of N columns, R rated and W wanted cells."""
 
 import math
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
-from deeprec.autoencoder import ACTIVATIONS, Autoencoder, DampedBiases, RatingPredictor
+from deeprec.autoencoder import (
+    ACTIVATIONS,
+    Autoencoder,
+    DampedBiases,
+    RatingPredictor,
+    SparsityKernel,
+)
 from deeprec.baselines import Biases
 from deeprec.config import Activation
+from deeprec.sparse_layers import Pattern
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -189,3 +197,197 @@ def test_a_centred_network_takes_a_rating_of_zero_for_a_rating() -> None:
 def test_without_biases_the_network_sees_the_ratings() -> None:
     ratings_BM = torch.tensor([[5.0, 0.0, 2.0]])
     assert torch.equal(ratings_BM, RatingPredictor(copying_network(3))(ratings_BM))
+
+
+# Rows of every sort: full, explicit zeros, nothing, out of order, one rating.
+CELLS = [(0, 0, 5), (0, 1, 3), (0, 2, 0), (0, 3, 4), (0, 4, 1), (2, 3, 0), (2, 1, 2), (3, 4, 5)]
+SHAPE_BN = (4, 5)
+SPARSE_OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "tied": {"tied": True},
+    "has rated": {"has_rated": True},
+    "tied, has rated": {"tied": True, "has_rated": True},
+    "kernels": {"kernel_size": 2},
+    "kernels, has rated": {"kernel_size": 3, "has_rated": True},
+    "decoder of its own": {"decoder_layers": [4, 3, 2]},
+    "decoder without hidden layers": {"decoder_layers": []},
+    "dropout": {"encoder_dropout": 0.4, "code_dropout": 0.3},
+    "all that go together": {
+        "has_rated": True,
+        "kernel_size": 2,
+        "decoder_layers": [4],
+        "encoder_dropout": 0.4,
+    },
+}
+
+
+def sparse_cells(cells: list[tuple[int, int, int]]) -> sparse.csr_array[np.float32]:
+    """Rows in the order given, columns within a row too; a zero is a rating."""
+    rows, columns, ratings = zip(*cells, strict=True)
+    starts = np.cumsum([0, *np.bincount(rows, minlength=SHAPE_BN[0])])
+    return sparse.csr_array(
+        (np.array(ratings, dtype=np.float32), np.array(columns), starts), shape=SHAPE_BN
+    )
+
+
+def trained_network(center: bool, **options: Any) -> RatingPredictor:  # noqa: ANN401 - whatever Autoencoder takes
+    """In double precision, all its parameters as if trained."""
+    biases = DampedBiases(3.0, torch.linspace(-1, 1, SHAPE_BN[1]), 2.0) if center else None
+    network = RatingPredictor(Autoencoder(SHAPE_BN[1], [4, 3], **options), biases).double()
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for weight in network.parameters():
+            drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+            weight.add_(0.2 * drawn)
+    return network
+
+
+def loss_and_gradients(
+    network: RatingPredictor, predict: Callable[[], Tensor], target_W: Tensor
+) -> tuple[list[float], dict[str, list[float]]]:
+    """Predictions under one random state, and what their squared errors ask of each parameter."""
+    network.zero_grad()
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        predicted_W = predict()
+    torch.autograd.backward((predicted_W - target_W).square().sum())
+    slopes = {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for name, weight in network.named_parameters()
+    }
+    return predicted_W.tolist(), {name: slope.flatten().tolist() for name, slope in slopes.items()}
+
+
+@pytest.mark.parametrize("hidden", [[], [1, 5, 7]], ids=["all seen", "some hidden"])
+@pytest.mark.parametrize("center", [False, True], ids=["raw", "centred"])
+@pytest.mark.parametrize("options", SPARSE_OPTIONS.values(), ids=SPARSE_OPTIONS.keys())
+def test_the_sparse_path_equals_the_dense_one(
+    options: dict[str, Any], center: bool, hidden: list[int]
+) -> None:
+    network = trained_network(center, **options).train()
+    values_BN = sparse_cells(CELLS)
+    pattern = Pattern(values_BN, torch.device("cpu"))
+    rating_R = torch.from_numpy(values_BN.data).double()
+    visible_R = torch.ones(len(CELLS), dtype=torch.float64)
+    visible_R[hidden] = 0.0
+    rated_BN, ratings_BN = torch.zeros(2, *SHAPE_BN, dtype=torch.float64)
+    for place, (row, column, rating) in enumerate(CELLS):
+        if place not in hidden:
+            rated_BN[row, column], ratings_BN[row, column] = 1.0, rating
+    expected = loss_and_gradients(
+        network,
+        lambda: network(ratings_BN, rated_BN)[pattern.row_R, pattern.column_R],
+        rating_R,
+    )
+    found = loss_and_gradients(
+        network,
+        lambda: network.at_cells(pattern, rating_R, pattern, visible_R if hidden else None),
+        rating_R,
+    )
+    assert expected[0] == pytest.approx(found[0], abs=1e-9)
+    for name, slope in expected[1].items():
+        assert slope == pytest.approx(found[1][name], abs=1e-9), name
+
+
+@pytest.mark.parametrize("center", [False, True], ids=["raw", "centred"])
+def test_any_cells_can_be_wanted(center: bool) -> None:
+    network = trained_network(center, has_rated=True).eval()
+    values_BN = sparse_cells(CELLS)
+    known = Pattern(values_BN, torch.device("cpu"))
+    everything = Pattern(sparse.csr_array(np.ones(SHAPE_BN, dtype=np.float32)), torch.device("cpu"))
+    rated_BN = known.matrix(torch.ones(len(CELLS), dtype=torch.float64)).to_dense()
+    ratings_BN = torch.from_numpy(values_BN.toarray()).double()
+    with torch.no_grad():
+        expected_BN = network(ratings_BN, rated_BN)
+        found_W = network.at_cells(known, torch.from_numpy(values_BN.data).double(), everything)
+    assert expected_BN.flatten().tolist() == pytest.approx(found_W.tolist(), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tied": True}, {"kernel_size": 2, "has_rated": True}],
+    ids=["tied", "kernels, has rated"],
+)
+def test_gradients_of_the_sparse_path_are_those_of_finite_differences(
+    options: dict[str, Any],
+) -> None:
+    network = trained_network(center=True, **options)
+    names = [f"network.{name}" for name, _ in network.named_parameters()]
+    values_BN = sparse_cells(CELLS)
+    pattern = Pattern(values_BN, torch.device("cpu"))
+    rating_R = torch.from_numpy(values_BN.data).double()
+
+    def at_cells(*parameters: Tensor) -> Tensor:
+        given = dict(zip(names, parameters, strict=True))
+        predicted_R: Tensor = functional_call(_AtCells(network), given, (pattern, rating_R))
+        return predicted_R
+
+    assert torch.autograd.gradcheck(at_cells, tuple(network.parameters()))
+
+
+class _AtCells(nn.Module):
+    """The sparse path as a module's call, which is what `functional_call` calls."""
+
+    def __init__(self, network: RatingPredictor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pattern: Pattern, rating_R: Tensor) -> Tensor:
+        return self.network.at_cells(pattern, rating_R, pattern)
+
+
+def test_hidden_ratings_do_not_reach_the_network() -> None:
+    network = trained_network(center=True, has_rated=True).eval()
+    pattern = Pattern(sparse_cells(CELLS), torch.device("cpu"))
+    rating_R = torch.tensor([float(rating) for _, _, rating in CELLS], dtype=torch.float64)
+    visible_R = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0], dtype=torch.float64)
+    other_R = torch.where(visible_R == 1, rating_R, 99.0)
+    with torch.no_grad():
+        expected_R = network.at_cells(pattern, rating_R, pattern, visible_R)
+        assert torch.equal(expected_R, network.at_cells(pattern, other_R, pattern, visible_R))
+
+
+def test_a_kernel_counts_the_distance_of_its_ends() -> None:
+    kernel = SparsityKernel(2, 2, 2, torch.Generator())
+    with torch.no_grad():
+        kernel.outputs_HK.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+        kernel.inputs_IK.copy_(torch.tensor([[0.5, 0.0], [0.0, 1.0]]))
+    # Squared distances: 0.25 and 1 of the first output, 0.25 and 2 of the second.
+    assert [[0.75, 0.0], [0.75, 0.0]] == kernel().tolist()
+
+
+def test_a_kernel_multiplies_the_weights_of_every_layer() -> None:
+    network = Autoencoder(5, [4, 3], kernel_size=2, seed=1)
+    plain = Autoencoder(5, [4, 3], seed=1)
+    assert [(4, 5), (3, 4), (4, 3), (5, 4)] == [tuple(kernel().shape) for kernel in network.kernels]
+    matrices = [*network.encoder_weights_HI, *network.decoder_weights_HI]
+    with torch.no_grad():
+        for kernel, matrix, product in zip(
+            network.kernels, matrices, plain.matrices(), strict=True
+        ):
+            assert isinstance(kernel, SparsityKernel)
+            kernel.inputs_IK.mul_(400)
+            product.copy_(matrix * kernel())
+    x_BN = torch.tensor([[1.0, 0.0, 3.0, 5.0, 2.0]])
+    assert torch.allclose(plain(x_BN), network(x_BN))
+
+
+def test_kernels_start_at_nearly_one() -> None:
+    network = Autoencoder(50, [20], kernel_size=5)
+    assert all(kernel().sub(1).abs().max() < 1e-3 for kernel in network.kernels)
+
+
+def test_what_is_rated_enters_the_first_layer_alone() -> None:
+    network = Autoencoder(2, [1], activation="identity", has_rated=True)
+    set_weights(network, [[0.5, -1.0]], [[2.0], [-3.0]])
+    with torch.no_grad():
+        network.rated_weights_HI[0].copy_(torch.tensor([[10.0, 20.0]]))
+    code_BC = network.encode(torch.tensor([[4.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    assert [[0.5 * 4 + 10 + 20]] == code_BC.tolist()
+
+
+def test_the_decoder_may_have_layers_of_its_own() -> None:
+    network = Autoencoder(10, [7, 5], decoder_layers=[3, 4])
+    assert [(3, 5), (4, 3), (10, 4)] == [tuple(w.shape) for w in network.decoder_weights_HI]
+    straight = Autoencoder(10, [7, 5], decoder_layers=[])
+    assert [(10, 5)] == [tuple(w.shape) for w in straight.decoder_weights_HI]

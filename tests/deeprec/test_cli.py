@@ -72,6 +72,8 @@ def test_a_report_reads_well(trained_home: Home) -> None:
     assert 0 == done.returncode, done.stderr
     assert "global mean" in done.stdout
     assert "rmse" in done.stdout
+    assert "bias floor" in done.stdout
+    assert "by calibration" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from deeprec.config import AutoencoderConfig, Config, as_plain_values, load_config
+from deeprec.config import AutoencoderConfig, BlendConfig, Config, as_plain_values, load_config
 from deeprec.errors import ConfigError
 from deeprec.splits import LastKSplit, ListedSplit, RandomSplit, Split, TimeSplit
 
@@ -59,6 +59,74 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
         ("name.first=x", "name: Input should be a valid string"),
         ('split.kind="weekly"', "split"),
         ("split.test_fraction=0.99", "leave nothing to train on"),
+        ("model.hidden_layer=[8]", "model.hidden_layer: unknown key; did you mean model.hidden_l"),
+        ('model={kind="forest"}', "model: Input tag 'forest'"),
+        ('model={kind="kernel_ridge", hidden_layers=[8]}', "model.hidden_layers: unknown key"),
+        ('model={kind="kernel_ridge", ridge=0}', "model.ridge: Input should be greater than 0"),
+        ('model={kind="kernel_ridge", solver_steps=0}', "model.solver_steps"),
+        ('model={kind="kernel_ridge", count_power=2}', "model.count_power"),
+        ("model={tied=true, kernel_size=5}", "tied weights need a mirrored decoder and no kernel"),
+        ("model={tied=true, decoder_layers=[]}", "tied weights need a mirrored decoder"),
+        ("model.orientation=movies", 'needs output_activation = "identity"'),
+        ("model.decoder_layers=[0]", "model.decoder_layers"),
+        ("model.kernel_size=-1", "model.kernel_size"),
+        ("train.l2=0.1", 'l2 and kernel_l2 belong to loss = "sum"'),
+        ("train.kernel_l2=0.1", 'l2 and kernel_l2 belong to loss = "sum"'),
+        ('train={loss="sum", kernel_l2=0.1}', "train.kernel_l2 needs a model with a kernel_size"),
+        ('train={refeed_steps=1, optimizer="lbfgs"}', "refeed_steps go with sgd, adam or adamw"),
+        ('train={refeed_steps=1, optimizer="rprop"}', "refeed_steps go with sgd, adam or adamw"),
+        ("train={refeed_steps=1, hide_fraction=0.5}", "refeed_steps go with sgd, adam or adamw"),
+        ('train={refeed_steps=1, loss="sum"}', 'refeed_steps go with loss = "mean" only'),
+        ('train={weight_decay=1, optimizer="lbfgs"}', "lbfgs has no weight_decay"),
+        ('train={weight_decay=1, optimizer="rprop"}', "rprop has no weight_decay"),
+        ('train={lr_milestones=[3], optimizer="rprop"}', "rprop finds its own rates"),
+        (
+            "train={hide_fraction=0.5, hidden_weight=0, visible_weight=0}",
+            "leave nothing to learn from",
+        ),
+        ("train.visible_weight=0", "visible_weight = 0 needs a hide_fraction"),
+        ("train.hide_fraction=1", "train.hide_fraction"),
+        ("train.average_decay=1", "train.average_decay"),
+        ("train.passes_per_epoch=0", "train.passes_per_epoch"),
+        ("train.checkpoint_every_s=-1", "train.checkpoint_every_s"),
+        ("refit=perhaps", "refit: Input should be a valid boolean"),
+        ('model={kind="blend", members=[]}', "model.members"),
+        ('model={kind="blend", members=[{name="one"}]}', "model.members"),
+        (
+            'model={kind="blend", members=[{name="one"}, {name="one"}]}',
+            "members need names of their own, got ['one', 'one']",
+        ),
+        (
+            'model={kind="blend", members=[{name="../up"}, {name="one"}]}',
+            "model.members.0.name",
+        ),
+        (
+            'model={kind="blend", ridge=-1, members=[{name="one"}, {name="two"}]}',
+            "model.ridge: Input should be greater than or equal to 0",
+        ),
+        (
+            'model={kind="blend", members=[{name="a"}, {name="b", model={hidden_layers=[0]}}]}',
+            "model.members.1.model.hidden_layers.0: Input",
+        ),
+        (
+            'model={kind="blend", members=[{name="a"}, {name="b", train={num_epoch=3}}]}',
+            (
+                "model.members.1.train.num_epoch: unknown key; did you mean "
+                "model.members.train.num_epochs?"
+            ),
+        ),
+        (
+            'model={kind="blend", members=[{name="a"}, {name="b", model={kind="blend"}}]}',
+            "model.members.1.model: Input tag 'blend'",
+        ),
+        (
+            (
+                'model={kind="blend", members=[{name="a"}, '
+                '{name="b", train={loss="sum", kernel_l2=1}}]}'
+            ),
+            "model.members.1: Value error, train.kernel_l2 needs a model with a kernel_size",
+        ),
+        ("published=[{rmse=0.9}]", "published.0.data"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
@@ -177,3 +245,53 @@ def test_a_listed_split_is_what_its_lists_say_wherever_they_lie() -> None:
         ListedSplit(dev=Path("a"), dev_sha256="0" * 64, test=Path("b"), test_sha256="1" * 64),
     ]
     assert 4 == len({other.split_id for other in [split, *others]})
+
+
+def test_no_kind_stands_in_the_path_of_a_wrong_key() -> None:
+    for override in ("model.hidden_layers=[0]", "split.dev_fraction=2"):
+        with pytest.raises(ConfigError) as error:
+            load_config(None, [override])
+        assert f"configuration: {override.partition('=')[0]}" in str(error.value)
+
+
+def test_a_member_that_names_no_kind_is_an_autoencoder() -> None:
+    config = load_config(
+        None,
+        [
+            (
+                'model={kind="blend", members=[{name="net", model={hidden_layers=[8]}}, '
+                '{name="kernel", model={kind="kernel_ridge"}}, {name="plain"}]}'
+            )
+        ],
+    )
+    assert isinstance(config.model, BlendConfig)
+    kinds = [member.model.kind for member in config.model.members]
+    assert ["autoencoder", "kernel_ridge", "autoencoder"] == kinds
+    assert config == Config.model_validate(as_plain_values(config))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needs_dev"),
+    [
+        ([], False),
+        (["refit=true"], True),
+        (['model={kind="kernel_ridge"}'], False),
+        (['model={kind="blend", members=[{name="one"}, {name="two"}]}'], True),
+    ],
+)
+def test_a_blend_and_a_refit_need_dev_ratings(overrides: list[str], needs_dev: bool) -> None:
+    assert needs_dev == load_config(None, overrides).needs_dev
+
+
+def test_kernels_may_be_penalised_where_there_are_any() -> None:
+    config = load_config(None, ["model.kernel_size=2", "train.loss=sum", "train.kernel_l2=0.1"])
+    assert 0.1 == config.train.kernel_l2
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [("sgd", False), ("adam", False), ("adamw", False), ("lbfgs", True), ("rprop", True)],
+)
+def test_some_optimizers_take_everything_at_once(optimizer: str, expected: bool) -> None:
+    train = load_config(None, [f"train.optimizer={optimizer}"]).train
+    assert expected == train.takes_everything

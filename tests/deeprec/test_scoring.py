@@ -16,9 +16,10 @@ from deeprec.config import Config
 from deeprec.errors import BundleError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion import ingest
+from deeprec.prediction import in_hundredths
 from deeprec.publishing import publish_run
 from deeprec.runs import SCORES, prepare_run
-from deeprec.scoring import _hundredths, score, score_shard
+from deeprec.scoring import score, score_shard
 from deeprec.splits import Part
 from deeprec.training import train
 from deeprec.vectors import materialize, read_split
@@ -416,7 +417,7 @@ def test_rounding_stays_on_the_scale(home: Home, tiny_config: Config, tmp_path: 
 def test_a_prediction_that_is_no_number_is_not_published(trained_home: Home) -> None:
     (bundle_dir,) = trained_home.models.iterdir()
     with pytest.raises(BundleError, match="no numbers"):
-        _hundredths(np.array([[np.nan]], dtype=np.float32), open_bundle(bundle_dir))
+        in_hundredths(np.array([[np.nan]], dtype=np.float32), open_bundle(bundle_dir))
 
 
 def test_without_a_model_it_says_what_to_do(

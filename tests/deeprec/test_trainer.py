@@ -13,13 +13,17 @@ import numpy.typing as npt
 import pytest
 import torch
 from scipy import sparse
+from torch import Tensor
 
+from deeprec import checkpoint as checkpoints
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.config import Device, TrainConfig
+from deeprec.epochs import EpochRecord
 from deeprec.errors import TrainingError
 from deeprec.objectives import masked_mse
 from deeprec.ratings import RatingScale
-from deeprec.trainer import EpochRecord, fit
+from deeprec.sparse_layers import Pattern
+from deeprec.trainer import fit
 
 Matrix = npt.NDArray[np.float64]
 Ratings = sparse.csr_array[np.float32]
@@ -347,3 +351,259 @@ def test_the_trainer_needs_torch_numpy_and_scipy_only() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert "[]" == done.stdout.strip()
+
+
+EVERYTHING = {"num_epochs": 5, "patience": 9, "passes_per_epoch": 2}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "lbfgs": {**EVERYTHING, "optimizer": "lbfgs", "learning_rate": 1.0, "passes_per_epoch": 4},
+    "rprop": {**EVERYTHING, "optimizer": "rprop", "learning_rate": 0.01, "passes_per_epoch": 9},
+    "adamw": {**EVERYTHING, "optimizer": "adamw", "learning_rate": 0.02, "passes_per_epoch": 6},
+}
+AUTOREC = {"loss": "sum", "l2": 0.1}
+every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
+
+
+@every_optimizer
+@pytest.mark.parametrize("orientation", ["users", "movies"])
+def test_every_optimizer_learns(
+    parts: tuple[Ratings, Ratings], name: str, orientation: str, device: Device
+) -> None:
+    told = settings(**OPTIMIZERS[name], **AUTOREC, device=device)
+    train_UN, dev_UN = parts
+    if orientation == "movies":
+        train_UN, dev_UN = sparse.csr_array(train_UN.T), sparse.csr_array(dev_UN.T)
+    network = RatingPredictor(
+        Autoencoder(train_UN.shape[1], [6, 4], output_activation="identity", has_rated=True)
+    )
+    before = rmse_by_hand(network, train_UN, dev_UN)
+    result = fit(network, train_UN, dev_UN, told, STARS)
+    after = rmse_by_hand(network, train_UN, dev_UN)
+    assert after < 0.7 * before
+    assert after == pytest.approx(result.epochs[result.best_epoch - 1].dev_rmse, rel=1e-4)
+    assert result.epochs[-1].train_rmse < result.epochs[0].train_rmse
+
+
+RESUMED: dict[str, dict[str, Any]] = {
+    **{name: {**options, **AUTOREC} for name, options in OPTIMIZERS.items()},
+    "lbfgs, averaged": {**OPTIMIZERS["lbfgs"], **AUTOREC, "average_decay": 0.6},
+    "adamw, averaged, hiding": {
+        **OPTIMIZERS["adamw"],
+        "weight_decay": 0.1,
+        "average_decay": 0.9,
+        "hide_fraction": 0.4,
+        "hidden_weight": 2.0,
+        "visible_weight": 0.5,
+    },
+    "rprop, hiding": {**OPTIMIZERS["rprop"], "hide_fraction": 0.3},
+    "sgd, averaged, hiding": {**EVERYTHING, "average_decay": 0.8, "hide_fraction": 0.5},
+}
+
+
+@pytest.mark.parametrize("options", RESUMED.values(), ids=RESUMED.keys())
+def test_any_run_can_be_resumed(
+    parts: tuple[Ratings, Ratings], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    told = settings(**options)
+    rich: dict[str, Any] = {"encoder_dropout": 0.2, "has_rated": True, "kernel_size": 2}
+    whole, parted, fresh = (small_network(center=True, seed=s, **rich) for s in (0, 0, 9))
+    expected = fit(whole, *parts, told, STARS)
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(parted, *parts, told, STARS, checkpoint=path, on_epoch=stop)
+    ran: list[EpochRecord] = []
+    result = fit(fresh, *parts, told, STARS, checkpoint=path, on_epoch=ran.append)
+    assert [3, 4, 5] == [record.epoch for record in ran]
+    assert weights_of(whole) == weights_of(fresh)
+    assert [e.dev_rmse for e in expected.epochs] == [e.dev_rmse for e in result.epochs]
+    assert [e.train_rmse for e in expected.epochs] == [e.train_rmse for e in result.epochs]
+
+
+def test_lbfgs_finds_the_optimum_of_a_linear_autoencoder() -> None:
+    rating_UM = np.random.default_rng(5).integers(1, 6, (9, 4)).astype(np.float32)
+    singular = np.linalg.svd(rating_UM - rating_UM.mean(0), compute_uv=False)
+    least = float(np.square(singular[2:]).sum())  # no two units can leave less (Eckart and Young)
+    linear = Autoencoder(4, [2], activation="identity", output_activation="identity")
+    network = RatingPredictor(linear)
+    told = settings(
+        optimizer="lbfgs", learning_rate=1, loss="sum", num_epochs=30, passes_per_epoch=20
+    )
+    fit(network, sparse.csr_array(rating_UM), None, told, STARS)
+    known_UM = torch.from_numpy(rating_UM)
+    with torch.no_grad():
+        left = (network(known_UM) - known_UM).square().sum().item()
+    assert least * (1 - 1e-4) <= left <= least * 1.01
+
+
+def test_lbfgs_reaches_the_ridge_solution_of_the_last_layer() -> None:
+    # From a code that no weight can move, the decoder's bias is what is left to fit: AutoRec's
+    # objective is then least at zero weights and each movie's mean rating.
+    network = RatingPredictor(Autoencoder(3, [2], output_activation="identity"))
+    told = settings(
+        optimizer="lbfgs", learning_rate=1, loss="sum", l2=1e4, num_epochs=20, passes_per_epoch=20
+    )
+    train_UM = sparse_ratings([[5, 4, None], [1, None, None], [None, 5, 2]])
+    fit(network, train_UM, None, told, STARS)
+    state = network.autoencoder.state_dict()
+    assert [3.0, 4.5, 2.0] == pytest.approx(state["decoder_biases_H.0"].tolist(), abs=0.01)
+    assert all(matrix.abs().max() < 0.01 for matrix in network.autoencoder.matrices())
+
+
+class WatchfulPredictor(RatingPredictor):
+    """Remembers what was visible whenever something was hidden."""
+
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        super().__init__(autoencoder)
+        self.seen: list[list[float]] = []
+
+    def at_cells(
+        self,
+        pattern: Pattern,
+        ratings_R: Tensor,
+        wanted: Pattern,
+        visible_R: Tensor | None = None,
+    ) -> Tensor:
+        if visible_R is not None:
+            self.seen.append(visible_R.tolist())
+        return super().at_cells(pattern, ratings_R, wanted, visible_R)
+
+
+def test_a_line_search_descends_one_function(parts: tuple[Ratings, Ratings]) -> None:
+    network = WatchfulPredictor(Autoencoder(NUM_MOVIES, [6, 4], seed=0))
+    told = settings(**{**OPTIMIZERS["lbfgs"], "num_epochs": 1}, hide_fraction=0.5)
+    fit(network, *parts, told, STARS)
+    assert len(network.seen) > 1
+    assert all(visible == network.seen[0] for visible in network.seen)
+
+
+def test_every_step_hides_other_ratings(parts: tuple[Ratings, Ratings]) -> None:
+    network = WatchfulPredictor(Autoencoder(NUM_MOVIES, [6, 4], seed=0))
+    told = settings(optimizer="rprop", learning_rate=1e-4, num_epochs=2, hide_fraction=0.5)
+    fit(network, *parts, told.model_copy(update={"passes_per_epoch": 2}), STARS)
+    assert 4 == len({tuple(visible) for visible in network.seen})
+
+
+def test_the_average_of_weights_by_hand(parts: tuple[Ratings, Ratings]) -> None:
+    one_step = {"batch_size": NUM_USERS, "learning_rate": 0.05}
+    after: list[list[float]] = []
+    for num_epochs, decay in ((1, 0.0), (2, 0.0), (3, 0.0), (3, 0.75)):
+        network = small_network()
+        told = settings(**one_step, num_epochs=num_epochs, average_decay=decay)
+        fit(network, parts[0], None, told, STARS)
+        after.append([value for weight in weights_of(network) for value in weight])
+    first, second, third, averaged = map(np.array, after)
+    expected = 0.75 * (0.75 * first + 0.25 * second) + 0.25 * third
+    assert not np.allclose(third, averaged, atol=1e-4)
+    np.testing.assert_allclose(averaged, expected, atol=1e-6)
+
+
+def test_dev_error_is_of_the_average(parts: tuple[Ratings, Ratings]) -> None:
+    network = small_network()
+    told = settings(learning_rate=0.03, average_decay=0.9, num_epochs=8, patience=9)
+    result = fit(network, *parts, told, STARS)
+    best = result.epochs[result.best_epoch - 1].dev_rmse
+    assert best == pytest.approx(rmse_by_hand(network, *parts), rel=1e-5)
+
+
+def test_watched_ratings_decide_nothing(parts: tuple[Ratings, Ratings]) -> None:
+    train_UM, dev_UM = parts
+    told = settings(num_epochs=12, patience=2, learning_rate=0.02, average_decay=0.5)
+    networks = [small_network(encoder_dropout=0.3) for _ in range(3)]
+    backwards_UM: Ratings = sparse.csr_array(dev_UM)
+    backwards_UM.data = 6 - dev_UM.data
+    results = [
+        fit(network, train_UM, dev_UM, told, STARS, watched_UN=watched_UM)
+        for network, watched_UM in zip(networks, (None, dev_UM, backwards_UM), strict=True)
+    ]
+    assert weights_of(networks[0]) == weights_of(networks[1]) == weights_of(networks[2])
+    assert 1 == len({(result.best_epoch, len(result.epochs)) for result in results})
+    assert all(record.test_rmse is None for record in results[0].epochs)
+    assert [e.dev_rmse for e in results[1].epochs] == [e.test_rmse for e in results[1].epochs]
+    assert [e.dev_rmse for e in results[2].epochs] != [e.test_rmse for e in results[2].epochs]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, [1, 2, 3, 4]), (3600, [1, 1, 1, 4])])
+def test_a_checkpoint_is_as_old_as_one_asked_for(
+    parts: tuple[Ratings, Ratings], tmp_path: Path, seconds: float, expected: list[int]
+) -> None:
+    path, found = tmp_path / "run.pt", []
+
+    def look(record: EpochRecord) -> None:
+        state = checkpoints.load(path, "", torch.device("cpu"))
+        assert state is not None, record
+        found.append(len(state["epochs"]))
+
+    told = settings(checkpoint_every_s=seconds, patience=9)
+    fit(small_network(), *parts, told, STARS, checkpoint=path, on_epoch=look)
+    assert expected == found
+
+
+def test_a_resume_from_an_old_checkpoint_runs_the_lost_epochs_again(
+    parts: tuple[Ratings, Ratings], tmp_path: Path
+) -> None:
+    told = settings(checkpoint_every_s=3600, patience=9)
+    whole, again = small_network(encoder_dropout=0.3), small_network(encoder_dropout=0.3)
+    fit(whole, *parts, told, STARS)
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_network(encoder_dropout=0.3), *parts, told, STARS, checkpoint=path, on_epoch=stop)
+    ran: list[EpochRecord] = []
+    fit(again, *parts, told, STARS, checkpoint=path, on_epoch=ran.append)
+    assert [2, 3, 4] == [record.epoch for record in ran]
+    assert weights_of(whole) == weights_of(again)
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_training_error_is_of_every_pass(parts: tuple[Ratings, Ratings], passes: int) -> None:
+    network = small_network()
+    at_first = rmse_unclipped(network, parts[0])
+    still = settings(num_epochs=1, learning_rate=1e-12, passes_per_epoch=passes)
+    record = fit(network, parts[0], None, still, STARS).epochs[0]
+    assert at_first == pytest.approx(record.train_rmse, rel=1e-5)
+
+
+def test_training_error_of_lbfgs_is_of_before_its_iterations(
+    parts: tuple[Ratings, Ratings],
+) -> None:
+    network = small_network()
+    expected = [rmse_unclipped(network, parts[0])]
+    fit(network, parts[0], None, settings(**{**OPTIMIZERS["lbfgs"], "num_epochs": 1}), STARS)
+    expected.append(rmse_unclipped(network, parts[0]))
+    again = small_network()
+    told = settings(**{**OPTIMIZERS["lbfgs"], "num_epochs": 2})
+    result = fit(again, parts[0], None, told, STARS)
+    assert expected == pytest.approx([record.train_rmse for record in result.epochs], rel=1e-5)
+
+
+def rmse_unclipped(network: RatingPredictor, train_UM: Ratings) -> float:
+    known_UM = torch.from_numpy(train_UM.toarray())
+    with torch.no_grad():
+        left_UM = (network(known_UM, (known_UM != 0).float()) - known_UM)[known_UM != 0]
+    return math.sqrt(left_UM.square().mean().item())
+
+
+def test_decay_of_adamw_is_apart_from_the_gradient() -> None:
+    network, by_hand = linear_pair()
+    # Adam's first step is of length `rate` in every weight with a gradient, whatever its size.
+    told = settings(num_epochs=1, optimizer="adamw", learning_rate=0.01, weight_decay=2.0)
+    fit(network, sparse_ratings([[4, None, 2]]), None, told, STARS)
+    kept = network.autoencoder.decoder_weights_HI[0][1].tolist()  # of the movie without a rating
+    assert (by_hand.D[1] * (1 - 0.01 * 2.0)).tolist() == pytest.approx(kept, rel=1e-5)
+    assert 0.0 == network.autoencoder.decoder_biases_H[0][1].item()
+
+
+def test_rows_with_held_out_ratings_and_no_others_can_be_judged() -> None:
+    train_UM = sparse_ratings([[5, 4, None], [None, None, None], [3, None, 1]])
+    dev_UM = sparse_ratings([[None, None, None], [1, None, 5], [None, None, None]])
+    network = RatingPredictor(Autoencoder(3, [2]))
+    result = fit(network, train_UM, dev_UM, settings(num_epochs=1), STARS)
+    assert result.epochs[0].dev_rmse == pytest.approx(rmse_by_hand(network, train_UM, dev_UM))

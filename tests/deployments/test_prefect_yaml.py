@@ -10,12 +10,13 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from ruamel.yaml import YAML
 
 from deeprec.config import load_config
+from deeprec.experiment_sets import load_systems
 
 PROJECT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load(PROJECT / "deployments" / "prefect.yaml")[
     "deployments"
 ]
-FLOW_FILES = {"ingest", "materialize", "train", "evaluate", "score", "pipeline"}
+FLOW_FILES = {"ingest", "materialize", "train", "evaluate", "score", "pipeline", "experiment"}
 each_deployment = pytest.mark.parametrize(
     "deployment", DEPLOYMENTS, ids=lambda d: f"{d['entrypoint']}/{d['name']}"
 )
@@ -48,7 +49,11 @@ def test_a_scheduled_run_needs_no_more_parameters(deployment: dict[str, Any]) ->
 
 @each_deployment
 def test_the_configuration_is_there_and_valid(deployment: dict[str, Any]) -> None:
-    path = PROJECT / deployment["parameters"]["config"]
+    parameters = deployment["parameters"]
+    if "experiment" in parameters:
+        assert load_systems(parameters["experiment"])
+        return
+    path = PROJECT / parameters["config"]
     assert path.stem == load_config(path).name
 
 

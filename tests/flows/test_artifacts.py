@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deeprec.breakdowns import Dimension, Group
 from deeprec.bundles import Member
 from deeprec.config import ScoreConfig, WarehouseConfig
 from deeprec.evaluation import EvaluateReport
@@ -69,9 +70,36 @@ def evaluation(predictor: str, rmse: float) -> Evaluation:
         num_ratings=120,
         num_cold=4,
         rmse=rmse,
+        rmse_low=rmse - 0.02,
+        rmse_high=rmse + 0.02,
         mae=0.7,
         unclipped_rmse=rmse + 0.01,
+        unclipped_mae=0.71,
+        minus_bias=rmse - 0.9,
+        minus_bias_low=rmse - 0.91,
+        minus_bias_high=rmse - 0.89,
     )
+
+
+def groups(predictor: str) -> list[Group]:
+    buckets = [
+        (Dimension.ACTIVITY, "1-9"),
+        (Dimension.ACTIVITY, "500+"),
+        (Dimension.CALIBRATION, "3 to 3.25"),
+    ]
+    return [
+        Group(
+            predictor=predictor,
+            dimension=dimension,
+            bucket=bucket,
+            num_ratings=1_060,
+            rmse=0.95,
+            mae=0.75,
+            mean_actual=3.5,
+            mean_predicted=3.125,
+        )
+        for dimension, bucket in buckets
+    ]
 
 
 def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
@@ -80,7 +108,12 @@ def evaluated(model_rmse: float, part: Part = Part.TEST) -> EvaluateReport:
         evaluation("bias", 0.9),
         evaluation("global mean", 1.1),
     )
-    return EvaluateReport(bundle_id=BUNDLE_ID, part=part, figures=figures)
+    return EvaluateReport(
+        bundle_id=BUNDLE_ID,
+        part=part,
+        figures=figures,
+        groups=(*groups("model"), *groups("bias")),
+    )
 
 
 def trained(dev: EvaluateReport | None) -> TrainReport:
@@ -225,12 +258,39 @@ def test_a_model_trained_without_dev_has_no_dev_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rmse", "verdict"), [(0.8, "The model beats"), (0.95, "**does not beat**")]
+    ("rmse", "verdict"),
+    [
+        (0.8, "The model beats its bias floor by 0.1000 RMSE"),
+        (0.95, "The model is NOT better than its bias floor"),
+        (0.905, "cannot be told apart"),
+    ],
 )
 def test_a_model_is_judged_by_its_floor(rmse: float, verdict: str) -> None:
-    page = metrics_page(evaluated(rmse))
-    assert verdict in page.markdown
-    assert ["bias", "0.9000", "0.7000", "0.9100", "120", "4"] in rows(page)
+    for page in (metrics_page(evaluated(rmse)), model_page(trained(evaluated(rmse, Part.DEV)))):
+        assert verdict in page.markdown
+        bias = ["bias", "0.9000 (0.8800 to 0.9200)", "0.7000", "0.9100", "0.7100"]
+        assert [*bias, "0.0000 (-0.0100 to 0.0100)", "120", "4"] in rows(page)
+
+
+def test_a_figure_without_an_interval_stands_alone() -> None:
+    unsure = {"rmse_low": None, "rmse_high": None}
+    alone = evaluation("model", 0.95).model_copy(update=unsure)
+    page = metrics_page(EvaluateReport(bundle_id=BUNDLE_ID, part=Part.TEST, figures=(alone,)))
+    assert "0.9500" == rows(page)[-1][1]
+
+
+def test_metrics_are_broken_down_and_calibration_is_drawn() -> None:
+    page = metrics_page(evaluated(0.8))
+    assert "## By training ratings of the user" in page.markdown
+    assert ["500+", "1,060", "3.5000", "0.9500", "0.9500"] in rows(page)
+    assert ["3 to 3.25", "1,060", "3.1250", "3.5000", "0.9500"] in rows(page)
+    assert 1 == page.markdown.count("data:image/png;base64,")
+
+
+def test_where_nothing_was_held_out_the_page_says_so() -> None:
+    page = metrics_page(EvaluateReport(bundle_id=BUNDLE_ID, part=Part.TEST, figures=()))
+    assert "the split holds back no test rating" in page.markdown
+    assert [] == rows(page)
 
 
 def test_published_scores_say_where_they_are() -> None:

@@ -1,0 +1,54 @@
+"""What every ONNX file that we write has to go through; knows nothing of models."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+
+from deeprec.errors import ExportError
+
+
+@contextlib.contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """The exporter warns of torch's own deprecations and of libraries that we do not use."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def anonymous(model: onnx.ModelProto) -> bytes:
+    """The graph without the exporter's notes, which hold this machine's source paths."""
+    for noted in (*model.graph.node, *model.graph.initializer):
+        del noted.metadata_props[:]
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString())
+
+
+def checked_opset(path: Path, wanted: int) -> int:
+    """The file's opset, once onnx has found the file valid."""
+    onnx.checker.check_model(path, full_check=True)
+    opset = next(int(used.version) for used in onnx.load(path).opset_import if not used.domain)
+    if opset != wanted:
+        raise ExportError(
+            f"export.opset = {wanted} is not one that this torch can write (it wrote {opset}); "
+            "nothing was kept"
+        )
+    return opset
+
+
+def sync(path: Path) -> None:
+    """Have the file on disk before a rename lets anyone rely on it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

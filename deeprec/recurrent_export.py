@@ -1,0 +1,233 @@
+"""From a trained recurrent network to files that are known to agree with it.
+
+Shape legend: B rows of a batch, N rows of a side, C its columns, P probed rows, U users, M movies,
+R ratings, F features of a step, H the LSTM's units, D dynamic factors, L places of a code.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from deeprec.config import ExportConfig
+from deeprec.errors import ExportError
+from deeprec.export import ExportReport
+from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
+from deeprec.ratings import Floats, Ids
+from deeprec.recurrent import Moment, RecurrentRecommender, RecurrentSide
+from deeprec.recurrent_inference import (
+    CELL,
+    CLOCK,
+    HIDDEN,
+    MOVIE_STEP,
+    NEWBIE,
+    NEXT_CELL,
+    NEXT_HIDDEN,
+    RATINGS,
+    STATIONARY,
+    USER_STEP,
+    SideWeights,
+    open_recurrent,
+    save_stationary,
+)
+from deeprec.recurrent_states import last_states
+from deeprec.sequences import UNKNOWN, Days, movie_sequences, user_sequences
+
+_NUM_SAMPLED = 64
+_BATCH = 16
+_UNFINISHED = "unfinished"
+
+
+def export_recurrent(
+    network: RecurrentRecommender,
+    train_UM: sparse.csr_array[np.float32],
+    days_R: Days,
+    folder: Path,
+    config: ExportConfig,
+) -> ExportReport:
+    """How well the files in `folder` agree; they appear there checked, or not at all.
+
+    Args:
+        network: the trained network, on the CPU; left in eval mode.
+        train_UM: training ratings, of which some users and movies are probed.
+        days_R: the day of each stored entry, in the order of `train_UM.data`.
+        folder: where `user_step.onnx`, `movie_step.onnx` and `stationary.npz` are to be.
+        config: the opset, and the largest difference allowed in a code and in a prediction.
+
+    Raises:
+        ExportError: a graph is invalid, or does not agree with the network.
+    """
+    network.eval()
+    unfinished = folder / _UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        _write(network, unfinished, config.opset)
+        report = _compare(network, train_UM, days_R, unfinished, config)
+        for name in (USER_STEP, MOVIE_STEP, STATIONARY):
+            sync(unfinished / name)
+            (unfinished / name).replace(folder / name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return report
+
+
+class _Step(nn.Module):
+    """What is exported of one side: a state, and the one after a step."""
+
+    def __init__(self, side: RecurrentSide) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(
+        self,
+        ratings_BC: Tensor,
+        newbie_B1: Tensor,
+        clock_B2: Tensor,
+        hidden_BH: Tensor,
+        cell_BH: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        features_BF = torch.cat([newbie_B1, clock_B2], dim=1)
+        return self.side.step(ratings_BC, features_BF, hidden_BH, cell_BH)
+
+
+def _write(network: RecurrentRecommender, folder: Path, opset: int) -> None:
+    """The three files of a network."""
+    (folder / USER_STEP).write_bytes(_graph(network.users, opset))
+    (folder / MOVIE_STEP).write_bytes(_graph(network.movies, opset))
+    weights = {"users": _weights(network.users), "movies": _weights(network.movies)}
+    save_stationary(folder / STATIONARY, weights, network.clock, network.global_mean.item())
+
+
+def _graph(side: RecurrentSide, opset: int) -> bytes:
+    """The step graph's bytes, which name nothing of the machine they were made on."""
+    batch = torch.export.Dim("batch")
+    widths = [side.embedding_CE.shape[0], 1, 2, *[side.affine_DH.shape[1]] * 2]
+    with quiet_exporter():
+        program = torch.onnx.export(
+            _Step(side).eval(),
+            tuple(
+                torch.zeros(2, width) for width in widths
+            ),  # of one row it would freeze the batch
+            dynamo=True,
+            input_names=[RATINGS, NEWBIE, CLOCK, HIDDEN, CELL],
+            output_names=[NEXT_HIDDEN, NEXT_CELL],
+            dynamic_shapes=tuple({0: batch} for _ in widths),
+            opset_version=opset,
+            verbose=False,
+        )
+    assert program is not None, "torch.onnx.export returns a program when dynamo is on"
+    return anonymous(program.model_proto)
+
+
+def _weights(side: RecurrentSide) -> SideWeights:
+    """What the step graph does not hold."""
+    return SideWeights(
+        affine_DH=side.affine_DH.detach().numpy(),
+        affine_D=side.affine_D.detach().numpy(),
+        factors_NK=side.factors_NK.detach().numpy(),
+        bias_N=side.bias_N1.detach().numpy()[:, 0],
+    )
+
+
+def _compare(
+    network: RecurrentRecommender,
+    train_UM: sparse.csr_array[np.float32],
+    days_R: Days,
+    folder: Path,
+    config: ExportConfig,
+) -> ExportReport:
+    """What onnx and onnxruntime, on the CPU, say of the files in a folder."""
+    opset = checked_opset(folder / USER_STEP, config.opset)
+    checked_opset(folder / MOVIE_STEP, config.opset)
+    users_PM, user_days_R, user_P = _probes(train_UM, days_R)
+    movies_PU, movie_days_R, movie_P = _probes(*_transposed(train_UM, days_R))
+    movies_UP, movie_days_R = _transposed(movies_PU, movie_days_R)
+    user_steps = user_sequences(users_PM, user_days_R, network.clock)
+    movie_steps = movie_sequences(movies_UP, movie_days_R, network.clock)
+    user_PD = last_states(network.users, user_steps, _BATCH)
+    movie_PD = last_states(network.movies, movie_steps, _BATCH)
+    codes = open_recurrent(folder, "cpu")
+    user_PL = codes.user_codes(users_PM, user_days_R, user_P)
+    movie_PL = codes.movie_codes(movies_UP, movie_days_R, movie_P)
+    differences = [
+        user_PL[:, : user_PD.shape[1]] - user_PD.numpy(),
+        movie_PL[:, : movie_PD.shape[1]] - movie_PD.numpy(),
+        user_PL @ movie_PL.T - _predictions(network, user_P, user_PD, movie_P, movie_PD),
+    ]
+    largest = float(np.max([np.abs(difference).max() for difference in differences]))
+    agrees = largest <= config.tolerance  # not so for NaN, which a `>` would let pass
+    if not agrees:
+        raise ExportError(
+            f"onnxruntime and torch differ by {largest:.3g} in a code or, in rating units, in a "
+            f"prediction for one of {len(user_P)} probe users and {len(movie_P)} probe movies; "
+            f"export.tolerance allows {config.tolerance:.3g}. Nothing was written; states or "
+            "factors that have grown very large are the usual cause"
+        )
+    return ExportReport(
+        opset=opset,
+        largest_difference=largest,
+        tolerance=config.tolerance,
+        num_probe_users=len(user_P),
+    )
+
+
+def _probes(
+    values_NC: sparse.csr_array[np.float32], days_R: Days
+) -> tuple[sparse.csr_array[np.float32], Days, Ids]:
+    """Rows to compare on, real and extreme: their ratings, the days of these, and which they are.
+
+    Rows spread evenly, the one with the most ratings, and two who were not there at training: one
+    without ratings, one with the first rating of the heaviest row.
+    """
+    num_ratings_N = np.diff(values_NC.indptr)
+    num_rows, heaviest = len(num_ratings_N), int(np.argmax(num_ratings_N))
+    sampled_P = np.linspace(0, num_rows - 1, min(num_rows, _NUM_SAMPLED)).astype(np.int64)
+    real_P = np.append(sampled_P, heaviest)
+    place_PC = _places(values_NC)[np.append(real_P, [heaviest, heaviest])]
+    bounds = place_PC.indptr
+    is_kept_R = np.ones(place_PC.nnz, dtype=bool)
+    is_kept_R[bounds[-3] : bounds[-2]] = False
+    is_kept_R[bounds[-2] + 1 :] = False
+    kept_before = np.concatenate([[0], np.cumsum(is_kept_R)])
+    place_R = place_PC.data[is_kept_R]
+    values_PC: sparse.csr_array[np.float32] = sparse.csr_array(
+        (values_NC.data[place_R], place_PC.indices[is_kept_R], kept_before[bounds]),
+        shape=place_PC.shape,
+    )
+    return values_PC, days_R[place_R], np.append(real_P, [UNKNOWN, UNKNOWN])
+
+
+def _transposed(
+    values_NC: sparse.csr_array[np.float32], days_R: Days
+) -> tuple[sparse.csr_array[np.float32], Days]:
+    """Columns x rows, with the days in its own order."""
+    place_CN = _places(values_NC).T.tocsr()
+    values_CN: sparse.csr_array[np.float32] = sparse.csr_array(
+        (values_NC.data[place_CN.data], place_CN.indices, place_CN.indptr), shape=place_CN.shape
+    )
+    return values_CN, days_R[place_CN.data]
+
+
+def _places(values_NC: sparse.csr_array[np.float32]) -> sparse.csr_array[np.int64]:
+    """In each entry's place, where it stands in the data."""
+    return sparse.csr_array(
+        (np.arange(values_NC.nnz), values_NC.indices, values_NC.indptr), shape=values_NC.shape
+    )
+
+
+def _predictions(
+    network: RecurrentRecommender, user_P: Ids, user_PD: Tensor, movie_P: Ids, movie_PD: Tensor
+) -> Floats:
+    """What the network says of every probed user and movie."""
+    pairs = torch.cartesian_prod(torch.arange(len(user_P)), torch.arange(len(movie_P)))
+    user_R, movie_R = pairs.unbind(dim=1)
+    with torch.no_grad():
+        predicted_R: Tensor = network(
+            Moment(torch.from_numpy(user_P)[user_R], user_PD[user_R]),
+            Moment(torch.from_numpy(movie_P)[movie_R], movie_PD[movie_R]),
+        )
+    return predicted_R.numpy().reshape(len(user_P), len(movie_P))

@@ -1,0 +1,28 @@
+-- One row a cell that has ended: one system under one protocol and seed, its figures or its error.
+create table if not exists experiment_cells (
+    experiment varchar not null,
+    system varchar not null,
+    protocol varchar not null,
+    data varchar not null,
+    data_digest varchar not null,
+    split_id varchar not null,
+    seed bigint not null,
+    config_digest varchar not null,
+    fingerprint varchar not null unique,
+    overrides varchar not null,
+    machine varchar not null,
+    bundle_id varchar,
+    status varchar not null check (status in ('done', 'failed')),
+    message varchar not null,
+    num_epochs integer,
+    best_epoch integer,
+    num_test_ratings bigint,
+    dev_rmse double,
+    dev_rmse_bias double,
+    test_rmse double,
+    test_mae double,
+    test_rmse_bias double,
+    oracle_test_rmse double,
+    seconds double not null,
+    finished_at timestamp not null
+);
