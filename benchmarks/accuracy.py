@@ -7,7 +7,7 @@ one that is not installed has a row that says so.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from benchmarks.machine import this_machine
 from benchmarks.own import measure_own
 from benchmarks.peers import PEERS
 from benchmarks.peers.floors import DampedBiases
-from benchmarks.report import AccuracyReport, as_text
+from benchmarks.report import AccuracyReport, SystemFigures, as_line, as_text
 from benchmarks.systems import measure_floors, measure_peer, read_settings, settings_of
 from deeprec.config import Config, load_config
 from deeprec.errors import ConfigError, DeeprecError
@@ -42,6 +42,7 @@ def compare_accuracy(
     settings: Path | None = None,
     peers_see_dev: bool | None = None,
     progress: Progress = silent,
+    on_row: Callable[[SystemFigures], None] = lambda _: None,
 ) -> AccuracyReport:
     """Floors, peers and the bundle that `config` trains, on the split that it names.
 
@@ -55,6 +56,7 @@ def compare_accuracy(
             `settings_of`.
         peers_see_dev: fit peers to dev too before test; default: if `config.refit` has ours so.
         progress: told of the peers done.
+        on_row: told of each system's figures as soon as they are there.
 
     Raises:
         DeeprecError: a stage cannot run, or a peer or one of its settings does not exist.
@@ -73,9 +75,12 @@ def compare_accuracy(
     # ours first: LensKit sets torch's threads for the whole process when it is first fitted
     own = measure_own(home, config, ratings, seeds, progress)
     systems = measure_floors(comparison, config.biases)
+    for row in (own, *systems):
+        on_row(row)
     for done, name in enumerate(peers):
         progress("peers", done, len(peers), "done", name)
         systems.append(measure_peer(comparison, name, candidates[name]))
+        on_row(systems[-1])
     progress("peers", len(peers), len(peers), "done")
     systems.append(own)
     num_test = {figures.num_test for figures in systems if figures.test_rmse}
@@ -128,7 +133,8 @@ def main(
 ) -> None:
     """Compare our accuracy with peers' on the same split."""
     try:
-        with progress_bars(Console(stderr=True)) as progress:
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        with progress_bars(console) as progress:
             report = compare_accuracy(
                 Home.locate(home),
                 sources,
@@ -138,6 +144,7 @@ def main(
                 settings=settings,
                 peers_see_dev=peers_see_dev,
                 progress=progress,
+                on_row=lambda row: console.print(as_line(row), markup=False),
             )
     except DeeprecError as error:
         sys.exit(f"error: {error}")

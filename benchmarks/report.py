@@ -76,6 +76,12 @@ def as_text(report: AccuracyReport) -> str:
     return f"{_heading(report)}\n\n{drawn.get().strip()}\n"
 
 
+def as_line(figures: SystemFigures) -> str:
+    """A row for whoever is waiting, or has to stop a run that takes hours."""
+    named = zip(_HEADER, _cells(figures), strict=True)
+    return ", ".join(f"{name} {cell}" for name, cell in named if cell)
+
+
 def _heading(report: AccuracyReport) -> str:
     counts = ", ".join(f"{count:,} {part}" for part, count in report.counts.items())
     seen = "train, then train and dev for the test figure" if report.peers_see_dev else "train"
