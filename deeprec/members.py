@@ -179,10 +179,10 @@ class FittedMovieKernel:
         opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
         model = open_model(folder, self.config, material.biases, device="cpu")
         side = model.movie_side(material.train)
-        probes = _probes(material)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
         differences = []
-        for counted in (True, False):
+        # Only those who are in the kernel can be taken out of it: the extreme ones are not.
+        for counted, probes in ((True, _probe_rows(material)), (False, _probes(material))):
             found_PM = model.predict(probes, side, counted=counted)
             ratings_PM, rated_PM = _dense(probes.values_UM)
             flags_P1 = torch.full((probes.num_users, 1), float(counted))
