@@ -1,13 +1,11 @@
 """The verbs of experiments as typed: the table, JSON alone on stdout, errors in a sentence."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from deeprec.errors import ConfigError
-from deeprec.experiment_commands import experiment_app
 
 SYSTEM = """
 name = "narrow"
@@ -35,23 +33,31 @@ def arguments(tmp_path: Path, tiny_sources: list[str]) -> list[str]:
     return [str(folder), *data, f"--protocol={protocol}", f"--home={tmp_path / 'home'}"]
 
 
+def experiment(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deeprec.cli", "experiment", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_a_run_prints_its_table_then_json_then_its_page(
     arguments: list[str], tmp_path: Path
 ) -> None:
-    shown = CliRunner().invoke(experiment_app, ["run", *arguments])
-    assert 0 == shown.exit_code, shown.output
+    shown = experiment("run", *arguments)
+    assert 0 == shown.returncode, shown.stderr
     assert "0.876* test" in shown.stdout
     assert "than the bias floor" in shown.stdout
-    again = CliRunner().invoke(experiment_app, ["run", *arguments, "--json"])
-    assert (0, 1) == (json.loads(again.stdout)["num_run"], len(json.loads(again.stdout)["skipped"]))
+    again = json.loads(experiment("run", *arguments, "--json").stdout)
+    assert (0, 1) == (again["num_run"], len(again["skipped"]))
     page = tmp_path / "page.html"
-    told = ["report", arguments[0], arguments[-1], f"--output={page}", "--json"]
-    written = CliRunner().invoke(experiment_app, told)
+    written = experiment("report", arguments[0], arguments[-1], f"--output={page}", "--json")
     assert str(page) == json.loads(written.stdout)["page"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_seeds_are_whole_numbers(arguments: list[str]) -> None:
-    done = CliRunner().invoke(experiment_app, ["run", *arguments, "--seeds", "0,one"])
-    assert isinstance(done.exception, ConfigError)
-    assert "expected whole numbers" in str(done.exception)
+    done = experiment("run", *arguments, "--seeds", "0,one")
+    assert 1 == done.returncode
+    assert "error: --seeds 0,one: expected whole numbers such as 0,1,2" in done.stderr
