@@ -1,7 +1,8 @@
 """From a trained recurrent network to files that are known to agree with it.
 
 Shape legend: B rows of a batch, N rows of a side, C its columns, P probed rows, U users, M movies,
-R ratings, F features of a step, H the LSTM's units, D dynamic factors, L places of a code.
+R pairs, F features of a step, H the LSTM's units, D dynamic and K stationary factors, L places of a
+code.
 """
 
 import shutil
@@ -33,10 +34,10 @@ from deeprec.recurrent_inference import (
     open_recurrent,
     save_stationary,
 )
+from deeprec.recurrent_probes import probe_rows, transposed
 from deeprec.recurrent_states import last_states
-from deeprec.sequences import UNKNOWN, Days, movie_sequences, user_sequences
+from deeprec.sequences import Days, movie_sequences, user_sequences
 
-_NUM_SAMPLED = 64
 _BATCH = 16
 _UNFINISHED = "unfinished"
 
@@ -106,12 +107,11 @@ def _graph(side: RecurrentSide, opset: int) -> bytes:
     """The step graph's bytes, which name nothing of the machine they were made on."""
     batch = torch.export.Dim("batch")
     widths = [side.embedding_CE.shape[0], 1, 2, *[side.affine_DH.shape[1]] * 2]
+    examples = tuple(torch.zeros(2, width) for width in widths)  # one row would freeze the batch
     with quiet_exporter():
         program = torch.onnx.export(
             _Step(side).eval(),
-            tuple(
-                torch.zeros(2, width) for width in widths
-            ),  # of one row it would freeze the batch
+            examples,
             dynamo=True,
             input_names=[RATINGS, NEWBIE, CLOCK, HIDDEN, CELL],
             output_names=[NEXT_HIDDEN, NEXT_CELL],
@@ -143,9 +143,9 @@ def _compare(
     """What onnx and onnxruntime, on the CPU, say of the files in a folder."""
     opset = checked_opset(folder / USER_STEP, config.opset)
     checked_opset(folder / MOVIE_STEP, config.opset)
-    users_PM, user_days_R, user_P = _probes(train_UM, days_R)
-    movies_PU, movie_days_R, movie_P = _probes(*_transposed(train_UM, days_R))
-    movies_UP, movie_days_R = _transposed(movies_PU, movie_days_R)
+    users_PM, user_days_R, user_P = probe_rows(train_UM, days_R)
+    movies_PU, movie_days_R, movie_P = probe_rows(*transposed(train_UM, days_R))
+    movies_UP, movie_days_R = transposed(movies_PU, movie_days_R)
     user_steps = user_sequences(users_PM, user_days_R, network.clock)
     movie_steps = movie_sequences(movies_UP, movie_days_R, network.clock)
     user_PD = last_states(network.users, user_steps, _BATCH)
@@ -172,50 +172,6 @@ def _compare(
         largest_difference=largest,
         tolerance=config.tolerance,
         num_probe_users=len(user_P),
-    )
-
-
-def _probes(
-    values_NC: sparse.csr_array[np.float32], days_R: Days
-) -> tuple[sparse.csr_array[np.float32], Days, Ids]:
-    """Rows to compare on, real and extreme: their ratings, the days of these, and which they are.
-
-    Rows spread evenly, the one with the most ratings, and two who were not there at training: one
-    without ratings, one with the first rating of the heaviest row.
-    """
-    num_ratings_N = np.diff(values_NC.indptr)
-    num_rows, heaviest = len(num_ratings_N), int(np.argmax(num_ratings_N))
-    sampled_P = np.linspace(0, num_rows - 1, min(num_rows, _NUM_SAMPLED)).astype(np.int64)
-    real_P = np.append(sampled_P, heaviest)
-    place_PC = _places(values_NC)[np.append(real_P, [heaviest, heaviest])]
-    bounds = place_PC.indptr
-    is_kept_R = np.ones(place_PC.nnz, dtype=bool)
-    is_kept_R[bounds[-3] : bounds[-2]] = False
-    is_kept_R[bounds[-2] + 1 :] = False
-    kept_before = np.concatenate([[0], np.cumsum(is_kept_R)])
-    place_R = place_PC.data[is_kept_R]
-    values_PC: sparse.csr_array[np.float32] = sparse.csr_array(
-        (values_NC.data[place_R], place_PC.indices[is_kept_R], kept_before[bounds]),
-        shape=place_PC.shape,
-    )
-    return values_PC, days_R[place_R], np.append(real_P, [UNKNOWN, UNKNOWN])
-
-
-def _transposed(
-    values_NC: sparse.csr_array[np.float32], days_R: Days
-) -> tuple[sparse.csr_array[np.float32], Days]:
-    """Columns x rows, with the days in its own order."""
-    place_CN = _places(values_NC).T.tocsr()
-    values_CN: sparse.csr_array[np.float32] = sparse.csr_array(
-        (values_NC.data[place_CN.data], place_CN.indices, place_CN.indptr), shape=place_CN.shape
-    )
-    return values_CN, days_R[place_CN.data]
-
-
-def _places(values_NC: sparse.csr_array[np.float32]) -> sparse.csr_array[np.int64]:
-    """In each entry's place, where it stands in the data."""
-    return sparse.csr_array(
-        (np.arange(values_NC.nnz), values_NC.indices, values_NC.indptr), shape=values_NC.shape
     )
 
 

@@ -76,7 +76,7 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.trainer.fit`, and the days
     days_R = require_days(train_UM, days_R)
     _require_adam(settings)
     device = resolve_device(settings.device)
-    halves = _make_halves(network.to(device), train_UM, days_R, settings.batch_size)
+    halves = _make_halves(network.to(device).train(), train_UM, days_R, settings.batch_size)
     optimizer = _make_optimizer(network, settings)
     held_out = dev_UM if dev_UM is not None and dev_UM.nnz else None
 

@@ -13,10 +13,10 @@ from deeprec.config import ExportConfig, RecurrentConfig
 from deeprec.errors import ExportError
 from deeprec.export import ExportReport
 from deeprec.recurrent import Moment, RecurrentRecommender
-from deeprec.recurrent_export import _probes, export_recurrent
+from deeprec.recurrent_export import export_recurrent
 from deeprec.recurrent_inference import open_recurrent
 from deeprec.recurrent_states import last_states
-from deeprec.sequences import UNKNOWN, Clock, Days, movie_sequences, user_sequences
+from deeprec.sequences import Clock, Days, movie_sequences, user_sequences
 
 Ratings = sparse.csr_array[np.float32]
 
@@ -123,19 +123,3 @@ def test_files_that_differ_are_not_written(
         export_recurrent(off, *dated, tmp_path, strict)
     assert [before] == list(tmp_path.iterdir())
     assert b"the graph before" == before.read_bytes()
-
-
-def test_probes_are_real_rows_and_the_edges() -> None:
-    rows = [[3, 0, 4, 0], [0, 0, 0, 0], [5, 1, 0, 2]]
-    values_UM: Ratings = sparse.csr_array(np.array(rows, dtype=np.float32))
-    days_R = np.array([1, 2, 3, 4, 5], dtype=np.int32)
-    probes_PM, probe_days_R, row_P = _probes(values_UM, days_R)
-    assert [*rows, rows[2], [0] * 4, [5, 0, 0, 0]] == probes_PM.toarray().tolist()
-    assert [1, 2, 3, 4, 5, 3, 4, 5, 3] == probe_days_R.tolist()
-    assert [0, 1, 2, 2, UNKNOWN, UNKNOWN] == row_P.tolist()
-
-
-def test_probes_of_many_users_are_few() -> None:
-    many_UM: Ratings = sparse.csr_array(np.ones((1000, 2), dtype=np.float32))
-    probes_PM, _, row_P = _probes(many_UM, np.zeros(2000, dtype=np.int32))
-    assert 64 + 1 + 2 == len(row_P) == probes_PM.shape[0]
