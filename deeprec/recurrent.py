@@ -2,10 +2,10 @@
 
 Wu, Ahmed, Beutel, Smola and Jing (WSDM 2017). What is published: each user and each movie has a
 state u_t = LSTM(u_(t-1), y_t) with y_t = W [x_t, newbie, t, t'], where x_t holds the ratings of
-step t, and stationary factors beside it; a rating is <A u_t + a, B m_t + b> + <u, m>. Where the
-descriptions that we could read leave a choice open, this was chosen (those are summaries, and
-the authors' own in "Joint training of ratings and reviews with recurrent recommender networks";
-the widths of 40 and 20 come from them too, second hand):
+step t, and stationary factors beside it; a rating is <A u_t + a, B m_t + b> + <u, m>. The paper's
+text was not at hand: this is read from summaries of it and from its authors' own, in "Joint
+training of ratings and reviews with recurrent recommender networks" (2017); the widths of 40 and
+20 are second hand. Where these leave a choice open, this was chosen:
 
 - The states that predict a rating are those left by steps before its own: within a step nothing
   tells what came first.
@@ -138,9 +138,13 @@ class RecurrentSide(nn.Module):
         factors_BK, bias_B1 = self.stationary(row_B)
         return self.l2 * factors_BK.square().sum() + self.bias_l2 * bias_B1.square().sum()
 
+    def own_weights(self) -> list[nn.Parameter]:
+        """What belongs to single rows: factors and biases."""
+        return [self.factors_NK, self.bias_N1]
+
     def shared_weights(self) -> list[nn.Parameter]:
-        """What does not belong to single rows: embeddings, LSTM and affine map."""
-        own = {id(self.factors_NK), id(self.bias_N1)}
+        """What belongs to all rows: embeddings, LSTM and affine map."""
+        own = set(map(id, self.own_weights()))
         return [weight for weight in self.parameters() if id(weight) not in own]
 
 

@@ -31,8 +31,8 @@ def build_recurrent(
 ) -> RecurrentRecommender:
     """A network whose states are random and whose stationary part predicts as PMF does.
 
-    The paper starts from probabilistic matrix factorisation; here its factors are fitted to what
-    damped biases leave, and the biases start where they are.
+    The paper is said to start from probabilistic matrix factorisation; here the factors are
+    fitted to what damped biases leave, and the biases start where they are.
 
     Raises:
         TrainingError: there is nothing to train on, or it has no dates.

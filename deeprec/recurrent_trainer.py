@@ -1,8 +1,10 @@
 """Fitting a recurrent network to dated ratings; needs torch, numpy and scipy, and no database.
 
 Users and movies take turns: while one side's weights descend, the other side stands still and
-its states are computed once, without gradients (the paper's alternating subspace descent).
-Gradients go back through all of a row's steps; nothing is truncated.
+its states are computed once, without gradients (the paper's alternating subspace descent, with
+Adam). What its summaries leave open was chosen so: a turn is a pass over all ratings, gradients
+go back through all of a row's steps, factors and biases are penalised as in PMF, and what all
+rows share by the optimiser's weight decay.
 
 Shape legend: U users, M movies, N rows and R ratings of the side whose turn it is, B rows of a
 batch, S states of a side, D dynamic factors.
@@ -215,14 +217,11 @@ def _require_adam(settings: "TrainConfig") -> None:
 
 
 def _make_optimizer(network: RecurrentRecommender, settings: "TrainConfig") -> torch.optim.Adam:
-    """Adam; weight decay holds for matrices that all rows share, factors have their own penalty."""
+    """Adam; weight decay holds for all that rows share, what is a row's own has a penalty."""
     shared = [*network.users.shared_weights(), *network.movies.shared_weights()]
-    matrices = {id(weight) for weight in shared if weight.dim() > 1}
+    own = [*network.users.own_weights(), *network.movies.own_weights()]
     groups = [
-        {
-            "params": [p for p in network.parameters() if id(p) in matrices],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [p for p in network.parameters() if id(p) not in matrices], "weight_decay": 0.0},
+        {"params": shared, "weight_decay": settings.weight_decay},
+        {"params": own, "weight_decay": 0.0},
     ]
     return torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
