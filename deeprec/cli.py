@@ -5,9 +5,7 @@ Holds no logic of a stage. Data goes to stdout, everything else to stderr.
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -20,6 +18,7 @@ from deeprec.experiment_commands import experiment_app
 from deeprec.home import Home
 from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
+from deeprec.stages import import_stage
 from deeprec.terminal import print_report, progress_bars
 
 app = typer.Typer(
@@ -199,22 +198,10 @@ def _stage(name: str, **arguments: object) -> Stage:
     module, function = name.split(".")
 
     def run(home: Home, config: Config, progress: Progress) -> BaseModel:
-        stage: Callable[..., BaseModel] = getattr(_import(module), function)
+        stage: Callable[..., BaseModel] = getattr(import_stage(module), function)
         return stage(home, config=config, progress=progress, **arguments)
 
     return run
-
-
-def _import(module: str) -> ModuleType:
-    """A stage's module; a missing extra is an error the user can mend."""
-    try:
-        return import_module(f"deeprec.{module}")
-    except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("deeprec"):
-            raise
-        raise DeeprecError(
-            f"this needs {error.name}, which is not installed; pip install 'deeprec[train]'"
-        ) from error
 
 
 def _with_top(override: Sequence[str] | None, top: int | None) -> list[str]:

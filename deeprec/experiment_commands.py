@@ -6,9 +6,7 @@ Holds no logic of an experiment. Data goes to stdout, everything else to stderr.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,10 +14,11 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from deeprec.errors import ConfigError, DeeprecError
+from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
+from deeprec.stages import import_stage
 from deeprec.terminal import progress_bars
 
 if TYPE_CHECKING:
@@ -71,8 +70,8 @@ def run(
     }
 
     def stage(progress: Progress) -> BaseModel:
-        config = _import("experiment_sets").ExperimentConfig(**told)
-        report: BaseModel = _import("experiments").run_experiment(
+        config = import_stage("experiment_sets").ExperimentConfig(**told)
+        report: BaseModel = import_stage("experiments").run_experiment(
             Home.locate(home), config, progress
         )
         return report
@@ -93,8 +92,8 @@ def report(
 
     def stage(progress: Progress) -> BaseModel:
         del progress  # a page takes a moment
-        cells_home = _import("cells").experiments_home(Home.locate(home))
-        page: BaseModel = _import("report_page").write_report(cells_home, experiment, output)
+        cells_home = import_stage("cells").experiments_home(Home.locate(home))
+        page: BaseModel = import_stage("report_page").write_report(cells_home, experiment, output)
         return page
 
     _run(stage, as_json=as_json)
@@ -186,15 +185,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not words or not all(word.isdecimal() for word in words):
         raise ConfigError(f"--seeds {text}: expected whole numbers such as 0,1,2")
     return tuple(map(int, words))
-
-
-def _import(module: str) -> ModuleType:
-    """A stage's module; a missing extra is an error the user can mend."""
-    try:
-        return import_module(f"deeprec.{module}")
-    except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("deeprec"):
-            raise
-        raise DeeprecError(
-            f"this needs {error.name}, which is not installed; pip install 'deeprec[train,report]'"
-        ) from error
