@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
-from deeprec.export import ExportReport
-from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
+from deeprec.export import ExportReport, Input, write_graph
+from deeprec.onnx_files import sync
 from deeprec.ratings import Floats, Ids
 from deeprec.recurrent import Moment, RecurrentRecommender, RecurrentSide
 from deeprec.recurrent_inference import (
@@ -66,8 +66,8 @@ def export_recurrent(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        _write(network, unfinished, config.opset)
-        report = _compare(network, train_UM, days_R, unfinished, config)
+        opset = _write(network, unfinished, config.opset)
+        report = _compare(network, train_UM, days_R, unfinished, config, opset=opset)
         for name in (USER_STEP, MOVIE_STEP, STATIONARY):
             sync(unfinished / name)
             (unfinished / name).replace(folder / name)
@@ -95,32 +95,20 @@ class _Step(nn.Module):
         return self.side.step(ratings_BC, features_BF, hidden_BH, cell_BH)
 
 
-def _write(network: RecurrentRecommender, folder: Path, opset: int) -> None:
-    """The three files of a network."""
-    (folder / USER_STEP).write_bytes(_graph(network.users, opset))
-    (folder / MOVIE_STEP).write_bytes(_graph(network.movies, opset))
+def _write(network: RecurrentRecommender, folder: Path, opset: int) -> int:
+    """The three files of a network; the opset of its graphs."""
     weights = {"users": _weights(network.users), "movies": _weights(network.movies)}
     save_stationary(folder / STATIONARY, weights, network.clock, network.global_mean.item())
+    _write_step(network.movies, folder / MOVIE_STEP, opset)
+    return _write_step(network.users, folder / USER_STEP, opset)
 
 
-def _graph(side: RecurrentSide, opset: int) -> bytes:
-    """The step graph's bytes, which name nothing of the machine they were made on."""
-    batch = torch.export.Dim("batch")
-    widths = [side.embedding_CE.shape[0], 1, 2, *[side.affine_DH.shape[1]] * 2]
-    examples = tuple(torch.zeros(2, width) for width in widths)  # one row would freeze the batch
-    with quiet_exporter():
-        program = torch.onnx.export(
-            _Step(side).eval(),
-            examples,
-            dynamo=True,
-            input_names=[RATINGS, NEWBIE, CLOCK, HIDDEN, CELL],
-            output_names=[NEXT_HIDDEN, NEXT_CELL],
-            dynamic_shapes=tuple({0: batch} for _ in widths),
-            opset_version=opset,
-            verbose=False,
-        )
-    assert program is not None, "torch.onnx.export returns a program when dynamo is on"
-    return anonymous(program.model_proto)
+def _write_step(side: RecurrentSide, path: Path, opset: int) -> int:
+    """One side's step graph; its opset."""
+    num_columns, num_units = side.embedding_CE.shape[0], side.affine_DH.shape[1]
+    widths = {RATINGS: num_columns, NEWBIE: 1, CLOCK: 2, HIDDEN: num_units, CELL: num_units}
+    inputs = {name: Input(torch.zeros(2, width)) for name, width in widths.items()}
+    return write_graph(_Step(side).eval(), inputs, [NEXT_HIDDEN, NEXT_CELL], path, opset)
 
 
 def _weights(side: RecurrentSide) -> SideWeights:
@@ -139,10 +127,10 @@ def _compare(
     days_R: Days,
     folder: Path,
     config: ExportConfig,
+    *,
+    opset: int,
 ) -> ExportReport:
-    """What onnx and onnxruntime, on the CPU, say of the files in a folder."""
-    opset = checked_opset(folder / USER_STEP, config.opset)
-    checked_opset(folder / MOVIE_STEP, config.opset)
+    """What onnxruntime, on the CPU, says of the files in a folder."""
     users_PM, user_days_R, user_P = probe_rows(train_UM, days_R)
     movies_PU, movie_days_R, movie_P = probe_rows(*transposed(train_UM, days_R))
     movies_UP, movie_days_R = transposed(movies_PU, movie_days_R)
