@@ -3,7 +3,6 @@
 Shape legend: U users, M movies, P probe users, C a code.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +26,7 @@ from deeprec.config import (
     RecurrentConfig,
     TrainConfig,
 )
-from deeprec.epochs import EpochRecord, FitResult
+from deeprec.epochs import FitResult
 from deeprec.export import (
     ExportReport,
     Input,
@@ -84,7 +83,6 @@ class Keeping:
     checkpoint: Path | None = None
     fingerprint: str = ""
     progress: Progress = silent
-    on_epoch: Callable[[EpochRecord], None] | None = None
 
 
 class Fitted(Protocol):
@@ -221,10 +219,10 @@ def _fit_recurrent(
         material.dev.values_UM if material.dev else None,
         train,
         material.scale,
+        watched_UM=material.watched.values_UM if material.watched else None,
         checkpoint=keeping.checkpoint,
         fingerprint=keeping.fingerprint,
         progress=keeping.progress,
-        on_epoch=keeping.on_epoch,
     )
     return FittedRecurrent(network, result)
 
@@ -249,7 +247,6 @@ def _fit_autoencoder(
         checkpoint=keeping.checkpoint,
         fingerprint=keeping.fingerprint,
         progress=keeping.progress,
-        on_epoch=keeping.on_epoch,
     )
     return FittedAutoencoder(model, network, result, train.l2 or _DEFAULT_RIDGE)
 

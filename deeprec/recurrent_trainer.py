@@ -46,6 +46,7 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.trainer.fit`, and the days
     settings: "TrainConfig",
     scale: RatingScale,
     *,
+    watched_UM: sparse.csr_array[np.float32] | None = None,
     checkpoint: Path | None = None,
     fingerprint: str = "",
     progress: Progress = silent,
@@ -64,6 +65,7 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.trainer.fit`, and the days
         settings: any object with the attributes of `TrainConfig`; a batch is of `batch_size`
             users, or of as many movies as make the same number of steps an epoch.
         scale: dev predictions are clipped to it.
+        watched_UM: more held-out ratings, whose error is recorded and decides nothing.
         checkpoint: a file that holds the state after each epoch; a run that finds its own goes
             on from there. It is left in place: whoever keeps the result removes it.
         fingerprint: of data, model and settings; a checkpoint with another one is ignored.
@@ -76,18 +78,21 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.trainer.fit`, and the days
             that a recurrent network can follow, or the fit diverged.
     """
     days_R = require_days(train_UM, days_R)
-    _require_adam(settings)
+    _require_followed(settings)
     device = resolve_device(settings.device)
     halves = _make_halves(network.to(device).train(), train_UM, days_R, settings.batch_size)
     optimizer = _make_optimizer(network, settings)
-    held_out = dev_UM if dev_UM is not None and dev_UM.nnz else None
+
+    def held_out_rmse(hidden_UM: sparse.csr_array[np.float32] | None) -> float | None:
+        if hidden_UM is None or not hidden_UM.nnz:
+            return None
+        return _held_out_rmse(network, halves, hidden_UM, scale)
 
     def one_epoch(epoch: int) -> EpochErrors:
         rng = np.random.default_rng((settings.seed, epoch))
         squared = sum(_take_turn(network, halves, name, optimizer, rng) for name in halves)
         train_rmse = math.sqrt(squared / (len(halves) * train_UM.nnz))
-        dev_rmse = None if held_out is None else _held_out_rmse(network, halves, held_out, scale)
-        return EpochErrors(train_rmse, dev_rmse)
+        return EpochErrors(train_rmse, held_out_rmse(dev_UM), held_out_rmse(watched_UM))
 
     result = Course(network, optimizer, settings).run(
         one_epoch,
@@ -192,27 +197,37 @@ def _take_turn(
 def _held_out_rmse(
     network: RecurrentRecommender,
     halves: dict[str, _Half],
-    dev_UM: sparse.csr_array[np.float32],
+    hidden_UM: sparse.csr_array[np.float32],
     scale: RatingScale,
 ) -> float:
     """Of clipped predictions from the states after all training steps."""
-    rows = {"users": rows_of(dev_UM), "movies": dev_UM.indices.astype(np.int64)}
+    rows = {"users": rows_of(hidden_UM), "movies": hidden_UM.indices.astype(np.int64)}
     moments = {
         name: half.standing(rows[name], half.sequences.last_state_N[rows[name]])
         for name, half in halves.items()
     }
     predicted_R = network(**moments).clamp(scale.minimum, scale.maximum)
-    actual_R = torch.from_numpy(dev_UM.data).to(predicted_R.device)
+    actual_R = torch.from_numpy(hidden_UM.data).to(predicted_R.device)
     return math.sqrt((predicted_R - actual_R).double().square().mean().item())
 
 
-def _require_adam(settings: "TrainConfig") -> None:
+def _require_followed(settings: "TrainConfig") -> None:
     """Refuse what would be passed over without a word."""
-    if settings.optimizer != "adam" or settings.refeed_steps:
+    wanted = {
+        "optimizer": "adam",
+        "loss": "mean",
+        "refeed_steps": 0,
+        "passes_per_epoch": 1,
+        "hide_fraction": 0.0,
+        "average_decay": 0.0,
+    }
+    others = [name for name, value in wanted.items() if getattr(settings, name) != value]
+    if others:
+        told = ", ".join(f"train.{name} = {wanted[name]!r}" for name in others)
+        found = ", ".join(repr(getattr(settings, name)) for name in others)
         raise TrainingError(
-            "a recurrent network is trained by Adam and without re-feeding; set "
-            f'train.optimizer = "adam" (now "{settings.optimizer}") and train.refeed_steps = 0 '
-            f"(now {settings.refeed_steps})"
+            "a recurrent network is trained by Adam, a pass a side and epoch, and without the "
+            f"other networks' options: it needs {told} (now {found})"
         )
 
 

@@ -282,6 +282,15 @@ def test_without_dev_ratings_the_last_epoch_is_kept(world: World, dev: Ratings |
     assert [None, None] == [record.dev_rmse for record in result.epochs]
 
 
+def test_watched_ratings_are_measured_and_decide_nothing(world: World) -> None:
+    alone, watching = small_network(world), small_network(world)
+    expected = fit_recurrent(alone, *world.parts, settings(), STARS)
+    result = fit_recurrent(watching, *world.parts, settings(), STARS, watched_UM=world.dev_UM)
+    assert weights_of(alone) == weights_of(watching)
+    assert [None] * 4 == [epoch.test_rmse for epoch in expected.epochs]
+    assert [epoch.dev_rmse for epoch in result.epochs] == [e.test_rmse for e in result.epochs]
+
+
 def test_the_learning_rate_falls_after_each_milestone(world: World) -> None:
     falling = settings(lr_milestones=(1, 3), lr_decay=0.1)
     result = fit_recurrent(small_network(world), *world.parts, falling, STARS)
@@ -306,9 +315,20 @@ def test_nothing_to_train_on_is_refused(world: World) -> None:
         fit_recurrent(small_network(world), NO_RATINGS, world.days_R[:0], None, settings(), STARS)
 
 
-@pytest.mark.parametrize("values", [{"optimizer": "sgd"}, {"refeed_steps": 1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": "sgd"},
+        {"refeed_steps": 1},
+        {"loss": "sum"},
+        {"passes_per_epoch": 2},
+        {"hide_fraction": 0.2},
+        {"average_decay": 0.9},
+    ],
+)
 def test_settings_that_it_cannot_follow_are_refused(world: World, values: dict[str, Any]) -> None:
-    with pytest.raises(TrainingError, match="trained by Adam and without re-feeding"):
+    (name,) = values
+    with pytest.raises(TrainingError, match=f"it needs train.{name} = "):
         fit_recurrent(small_network(world), *world.parts, settings(**values), STARS)
 
 
