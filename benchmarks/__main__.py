@@ -13,7 +13,7 @@ from deeprec.config import load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.sample import write_sample
-from deeprec.terminal import progress_bars
+from deeprec.terminal import show_progress
 
 _CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"
 _BENCHMARKS = (accuracy,)
@@ -26,7 +26,7 @@ def bench(
     for benchmark in _BENCHMARKS:
         typer.echo(benchmark.__doc__)
     try:
-        with progress_bars(Console(stderr=True)) as progress:
+        with show_progress(Console(stderr=True)) as progress:
             place = Home.locate(home)
             sample = place.path / "sample"
             if not sample.exists():

@@ -27,7 +27,7 @@ from deeprec.home import Home
 from deeprec.ingestion import ingest
 from deeprec.progress import Progress, silent
 from deeprec.splits import Part
-from deeprec.terminal import progress_bars
+from deeprec.terminal import show_progress
 from deeprec.vectors import materialize, read_scale, read_split
 from deeprec.warehouse import open_warehouse
 
@@ -134,7 +134,7 @@ def main(
     """Compare our accuracy with peers' on the same split."""
     try:
         console = Console(stderr=True, soft_wrap=True, highlight=False)
-        with progress_bars(console) as progress:
+        with show_progress(console) as progress:
             report = compare_accuracy(
                 Home.locate(home),
                 sources,

@@ -19,7 +19,7 @@ from deeprec.home import Home
 from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
 from deeprec.stages import import_stage
-from deeprec.terminal import print_report, progress_bars
+from deeprec.terminal import print_report, show_progress
 
 app = typer.Typer(
     name="deeprec",
@@ -228,7 +228,7 @@ def _run(
     settings = load_config(config, override or (), protocol)
     for stage in stages:
         try:
-            with progress_bars(_diagnostics) as progress:
+            with show_progress(_diagnostics) as progress:
                 report = stage(Home.locate(home), settings, progress)
         except KeyboardInterrupt as interrupt:
             _diagnostics.print("stopped; run the same command again to go on")

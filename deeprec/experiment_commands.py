@@ -19,7 +19,7 @@ from deeprec.home import Home
 from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
 from deeprec.stages import import_stage
-from deeprec.terminal import progress_bars
+from deeprec.terminal import show_progress
 
 if TYPE_CHECKING:
     from deeprec.comparison import Published, SystemFigures
@@ -111,7 +111,7 @@ def _interruptible() -> Iterator[None]:
 
 def _run(stage: Callable[[Progress], BaseModel], *, as_json: bool) -> None:
     """Run a stage and print its report."""
-    with _interruptible(), progress_bars(_diagnostics) as progress:
+    with _interruptible(), show_progress(_diagnostics) as progress:
         report = stage(progress)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")

@@ -1,6 +1,7 @@
-"""What a person at a terminal sees: progress bars while a stage runs, its report when it ends."""
+"""What a person sees: progress while a stage runs, its report when it ends."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -27,6 +28,7 @@ from deeprec.progress import Progress
 _WIDEST_TABLE = 7  # columns; wider rows are shown a line a field
 _LONGEST_BREAKDOWN = 20  # rows; of more, which months can be, the last are shown
 _LONGEST_NAME = 16  # letters; a few wide rows of short names stand side by side under them
+_LINE_EVERY_S = 30.0  # where bars would not move, as in a log
 _SMALL = 0.01  # below it, four decimals would say little
 
 
@@ -34,16 +36,40 @@ class _Amount(ProgressColumn):
     """How much is done of how much, in the stage's own unit."""
 
     def render(self, task: Task) -> Text:
-        unit = task.fields["unit"]
-        shown = decimal if unit == "bytes" else "{:,.0f}".format
-        total = f" of {shown(int(task.total))}" if task.total is not None else ""
-        return Text(
-            f"{shown(int(task.completed))}{total}" + ("" if unit == "bytes" else f" {unit}")
-        )
+        return Text(_amount(int(task.completed), task.total, task.fields["unit"]))
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Progress]:
+def show_progress(console: Console) -> Iterator[Progress]:
+    """Bars on a terminal; in a log or a pipe a line now and then."""
+    if console.is_terminal:
+        with _bars(console) as report:
+            yield report
+    else:
+        yield ProgressLines(console)
+
+
+class ProgressLines:
+    """A line when a part of the work begins, every half minute after that, and when it ends."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._due_at: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        """Write, if it is time to."""
+        now = self._clock()
+        ended = total is not None and done >= total
+        if not ended and now < self._due_at.get(what, now):
+            return
+        self._due_at[what] = now + _LINE_EVERY_S
+        text = f"{what}: {_amount(done, total, unit)}" + (f", {note}" if note else "")
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
     """One bar for each thing that the stage reports on."""
     one_line = Column(no_wrap=True)
     columns = (
@@ -67,6 +93,13 @@ def progress_bars(console: Console) -> Iterator[Progress]:
     finally:
         if tasks:
             bars.stop()
+
+
+def _amount(done: int, total: float | None, unit: str) -> str:
+    """How much of how much."""
+    shown = decimal if unit == "bytes" else "{:,.0f}".format
+    of_total = f" of {shown(int(total))}" if total is not None else ""
+    return f"{shown(done)}{of_total}" + ("" if unit == "bytes" else f" {unit}")
 
 
 def print_report(console: Console, report: BaseModel) -> None:

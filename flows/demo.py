@@ -17,7 +17,7 @@ from deeprec.publishing import ScoreReport
 from deeprec.registry import read_evaluations
 from deeprec.sample import write_sample
 from deeprec.splits import Part
-from deeprec.terminal import progress_bars
+from deeprec.terminal import show_progress
 from deeprec.warehouse import open_database, open_warehouse, statement
 from flows.embedded import start_server
 
@@ -42,7 +42,7 @@ def demo(
 
 def run_pipeline(home: Home, console: Console) -> ScoreReport:
     """Run pipeline-flow on the home's sample, which is made first where it is not there."""
-    with progress_bars(console) as progress:
+    with show_progress(console) as progress:
         server = start_server(home)
         sample = make_sample(home, progress)
         server.wait_until_ready()

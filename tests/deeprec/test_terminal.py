@@ -10,7 +10,7 @@ from deeprec.breakdowns import Dimension, Group
 from deeprec.evaluation import BIAS, MODEL, EvaluateReport
 from deeprec.registry import Evaluation
 from deeprec.splits import Part
-from deeprec.terminal import print_report
+from deeprec.terminal import ProgressLines, print_report, show_progress
 
 
 def printed(report: BaseModel) -> list[str]:
@@ -122,3 +122,57 @@ def test_other_wide_rows_are_shown_a_line_a_field(names: list[str]) -> None:
 
 def test_no_rows_are_not_shown_at_all() -> None:
     assert ["sources", ""] == printed(Sources(sources=()))
+
+
+class Clock:
+    """A clock that stands still between the times that it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def written(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_progress_in_a_log_is_a_line_at_the_start_every_half_minute_and_at_the_end() -> None:
+    console, clock = Console(file=io.StringIO(), width=20), Clock()
+    tell = ProgressLines(console, clock)
+    for second in range(50):
+        clock.now = float(second)
+        tell("train", second * 100, 4_900, "epochs", "dev RMSE [0.9]")
+    assert [
+        "train: 0 of 4,900 epochs, dev RMSE [0.9]",
+        "train: 3,000 of 4,900 epochs, dev RMSE [0.9]",
+        "train: 4,900 of 4,900 epochs, dev RMSE [0.9]",
+    ] == written(console)
+
+
+def test_each_part_of_the_work_has_lines_of_its_own() -> None:
+    console = Console(file=io.StringIO())
+    tell = ProgressLines(console, Clock())
+    tell("read", 1_000, None, "bytes")
+    tell("sort", 1, 2, "parts")
+    assert ["read: 1.0 kB", "sort: 1 of 2 parts"] == written(console)
+
+
+def test_what_is_no_terminal_gets_lines_that_do_not_move() -> None:
+    console = Console(file=io.StringIO())
+    with show_progress(console) as tell:
+        tell("read", 1, 3, "files")
+        tell("read", 3, 3, "files")
+    assert ["read: 1 of 3 files", "read: 3 of 3 files"] == written(console)
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with show_progress(console) as tell:
+        tell("read", 3, 3, "files", "whole")
+    (last,) = [line for line in written(console) if "read" in line][-1:]
+    assert "━━━" in last
+    assert "3 of 3 files" in last
+    assert "whole" in last

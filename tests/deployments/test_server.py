@@ -57,6 +57,14 @@ def scheduled_runs(server: Server, deployment_id: str) -> list[dict[str, Any]]:
     return [run for run in runs if run["auto_scheduled"]]
 
 
+def artifacts(server: Server, kind: str, key: str) -> list[dict[str, Any]]:
+    """Those of a kind and key that the server holds."""
+    query = {"artifacts": {"type": {"any_": [kind]}, "key": {"any_": [key]}}}
+    answer = server.prefect("api", "POST", "/artifacts/filter", "--data", json.dumps(query))
+    found: list[dict[str, Any]] = json.loads(answer)
+    return found
+
+
 def wait_for_a_scheduled_run(server: Server, deployment: str) -> dict[str, Any]:
     found = server.prefect("api", "GET", f"/deployments/name/{deployment}")
     deadline = time.monotonic() + WITHIN_S
@@ -82,3 +90,15 @@ def test_train_and_score_run_when_told_to_and_a_schedule_fires_by_itself(
     run = wait_for_a_scheduled_run(server, "score-flow/nightly")
     assert "COMPLETED" == run["state_type"], server.worker_log()
     assert first != home.predictions.stat().st_ino
+
+    run_to_the_end(
+        server,
+        "experiment-flow/manual",
+        sources=json.dumps([str(home.path / "sample")]),
+        protocol="random-90-10",
+        only='["shallow-128"]',
+        overrides=SHORT,
+    )
+    (page,) = artifacts(server, "markdown", "experiment-poster")
+    assert "shallow-128" in page["data"]
+    assert "data:image/png;base64," in page["data"]
