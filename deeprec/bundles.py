@@ -210,9 +210,15 @@ def open_bundle(path: Path) -> Bundle:
         BundleError: it is incomplete, of another format, or a file is not what was sealed.
     """
     manifest = _read_manifest(path / _MANIFEST)
-    expected = _sealed_files(_config_of(path, manifest))
+    config = _config_of(path, manifest)
+    expected = _sealed_files(config)
     if set(manifest.digests) != set(expected):
         raise BundleError(f"{path}: seals {sorted(manifest.digests)}, not {sorted(expected)}")
+    if isinstance(config.model, BlendConfig):
+        told = [member.name for member in manifest.members]
+        named = [member.name for member in config.model.members]
+        if told != named:
+            raise BundleError(f"{path}: its members are {told}, its configuration names {named}")
     for name, digest in manifest.digests.items():
         if not (path / name).is_file():
             raise BundleError(f"{path}: {name} is missing; copy the bundle again")

@@ -16,8 +16,6 @@ from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.warehouse import Database
 
-_DECISIVE = {"split", "model", "biases", "train", "export", "refit"}
-
 
 class Figures(BaseModel):
     """What was measured of a cell's model; errors in rating units, None where there is none."""
@@ -70,12 +68,12 @@ def experiments_home(home: Home) -> Home:
 
 def fingerprint_of(experiment: str, config: Config, data_digest: str) -> str:
     """Equal for two cells that would come out the same."""
-    return _digest(experiment, config.name, _decisive(config), data_digest, version("deeprec"))
+    return _digest(experiment, config.name, config.decisive, data_digest, version("deeprec"))
 
 
 def config_digest_of(config: Config) -> str:
     """Equal for two configurations that train the same way; of one without its cell's seed."""
-    return _digest(_decisive(config))
+    return _digest(config.decisive)
 
 
 def find_status(warehouse: Database, fingerprint: str) -> str | None:
@@ -95,10 +93,6 @@ def read_cells(warehouse: Database, experiment: str) -> tuple[Cell, ...]:
         "experiments/cells", experiment=experiment
     ).to_pylist()
     return tuple(Cell.model_validate(row) for row in rows)
-
-
-def _decisive(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json", include=_DECISIVE)
 
 
 def _digest(*values: object) -> str:

@@ -26,6 +26,7 @@ _KINDS = {
     "split": ("random", "time", "last_k", "file", "listed"),
     "model": ("autoencoder", "kernel_ridge", "rrn", "blend"),
 }
+_DECISIVE = {"split", "model", "biases", "train", "export", "refit"}
 _OF_A_PROTOCOL = ("split", "protocol")
 
 
@@ -224,9 +225,9 @@ class TrainConfig(_Section):
 
 
 class MemberConfig(_Section):
-    """One model of a blend."""
+    """One model of a blend; its name is its folder's in a bundle, whose files all have a dot."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     model: MemberModelConfig = AutoencoderConfig()
     train: TrainConfig = TrainConfig()
 
@@ -374,6 +375,15 @@ class Config(_Section):
     def needs_dev(self) -> bool:
         """Whether nothing can be trained without dev ratings."""
         return self.refit or isinstance(self.model, BlendConfig)
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The settings that change what is trained, as JSON has them."""
+        sections = self.model_dump(mode="json", include=_DECISIVE)
+        members = sections["model"].get("members", ())
+        for train in (sections["train"], *(member["train"] for member in members)):
+            del train["checkpoint_every_s"]  # resuming is bit for bit
+        return sections
 
 
 def with_bundle(config: Config, bundle: Path) -> Config:

@@ -173,10 +173,8 @@ def _is_rated_N(ratings: RatingMatrix) -> npt.NDArray[np.bool_]:
 
 def _fingerprint(config: Config, digest: str) -> str:
     """Equal for two runs that would train the same bundle."""
-    sections = config.model_dump(
-        mode="json", include={"name", "split", "model", "biases", "train", "export", "refit"}
-    )
-    text = json.dumps([sections, digest, version("deeprec"), version("torch")], sort_keys=True)
+    told = [config.name, config.decisive, digest, version("deeprec"), version("torch")]
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -164,7 +164,7 @@ def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
     """The home's warehouse, in which nothing can be changed; one process at a time.
 
     Raises:
-        WarehouseError: absent, held by another process, or written by another version of deeprec.
+        WarehouseError: absent, held by another process, or not written by this deeprec.
     """
     config = config or WarehouseConfig()
     if not home.warehouse.exists():
@@ -173,6 +173,9 @@ def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
         home.lock("warehouse", config.lock_timeout_s),
         open_database(home.warehouse, config, read_only=True) as warehouse,
     ):
+        _, is_ours = warehouse.row("warehouse/contents")
+        if not is_ours:
+            raise _foreign(home.warehouse)
         (version,) = warehouse.row("warehouse/version")
         _check_version(version, home.warehouse)
         yield warehouse
@@ -238,7 +241,10 @@ def _quoted(text: str) -> str:
 
 
 def _ensure_schema(warehouse: Database, path: Path) -> None:
-    """Create what is missing; refuse a file laid out by another version."""
+    """Create what is missing; refuse a file of other tables, or laid out by another version."""
+    num_tables, is_ours = warehouse.row("warehouse/contents")
+    if num_tables and not is_ours:
+        raise _foreign(path)
     warehouse.run("schema/00_warehouse_info")
     (version,) = warehouse.row("warehouse/version")
     if version == SCHEMA_VERSION:
@@ -249,6 +255,13 @@ def _ensure_schema(warehouse: Database, path: Path) -> None:
         for file in sorted((sql_root() / "schema").glob("*.sql")):
             warehouse.run(f"schema/{file.stem}")
         warehouse.run("warehouse/record_version", version=SCHEMA_VERSION)
+
+
+def _foreign(path: Path) -> WarehouseError:
+    return WarehouseError(
+        f"{path}: a DuckDB file, but not one that deeprec has written; name another home, "
+        "or move the file away and run `deeprec ingest SOURCE`"
+    )
 
 
 def _check_version(version: int, path: Path) -> None:

@@ -101,6 +101,10 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
             "model.members.0.name",
         ),
         (
+            'model={kind="blend", members=[{name="one"}, {name="movies.parquet"}]}',
+            "model.members.1.name",
+        ),
+        (
             'model={kind="blend", ridge=-1, members=[{name="one"}, {name="two"}]}',
             "model.ridge: Input should be greater than or equal to 0",
         ),

@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,8 @@ def test_what_has_been_trained_is_not_trained_again(
     (bundle,) = trained_home.models.iterdir()
     report = train(trained_home, tiny_config)
     assert (False, bundle) == (report.changed, report.bundle)
+    saving = tiny_config.train.model_copy(update={"checkpoint_every_s": 7.0})
+    assert not train(trained_home, tiny_config.model_copy(update={"train": saving})).changed
     other = tiny_config.train.model_copy(update={"seed": 1})
     assert train(trained_home, tiny_config.model_copy(update={"train": other})).changed
     assert 2 == len(list(trained_home.models.iterdir()))
@@ -348,6 +351,17 @@ def test_a_blend_with_a_missing_or_swapped_file_is_refused(
     else:
         shutil.copy(bundle.path / other, bundle.path / file)
     with pytest.raises(BundleError, match=message):
+        open_bundle(bundle.path)
+
+
+def test_a_blend_whose_members_go_by_other_names_is_refused(
+    blended_home: Home, blend_config: Config
+) -> None:
+    bundle = bundle_of(blended_home, blend_config)
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    manifest["members"][0]["name"] = "stranger"
+    (bundle.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"its members are .*stranger"):
         open_bundle(bundle.path)
 
 

@@ -1,13 +1,16 @@
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
-from deeprec.warehouse import open_database, open_warehouse
+from deeprec.warehouse import Database, open_database, open_warehouse, read_warehouse
 
 IMPATIENT = WarehouseConfig(lock_timeout_s=0.5)
 HOLD = """
@@ -98,3 +101,16 @@ def test_a_warehouse_of_another_schema_is_refused(home: Home) -> None:
         warehouse.run("warehouse/record_version", version=99)
     with pytest.raises(WarehouseError, match="schema version 99"), open_warehouse(home):
         pass
+
+
+@pytest.mark.parametrize("opened", [open_warehouse, read_warehouse])
+def test_another_programs_duckdb_file_is_refused_and_left_alone(
+    home: Home, opened: Callable[[Home], AbstractContextManager[Database]]
+) -> None:
+    home.path.mkdir(exist_ok=True)
+    with duckdb.connect(home.warehouse) as connection:
+        connection.execute("create table sales (amount integer)")
+    with pytest.raises(WarehouseError, match="not one that deeprec has written"), opened(home):
+        pass
+    with duckdb.connect(home.warehouse) as connection:
+        assert [("sales",)] == connection.execute("show tables").fetchall()
