@@ -15,7 +15,7 @@ demo: $(VENV)/.installed-all ## made-up ratings in, predicted ratings for every 
 	$(BIN)/python -m flows.demo --home demo
 
 test: $(VENV)/.installed-test ## all tests, against real parts, in under ten minutes on two cores
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-lint ## types, style, import contracts, SQL
 	$(BIN)/ruff check .

@@ -76,7 +76,7 @@ def trained_home(_trained: Path, tmp_path: Path) -> Home:
 BLEND = """model={kind="blend", members=[
 {name="network", model={kind="autoencoder", hidden_layers=[6, 4]}, train={num_epochs=2}},
 {name="kernel", model={kind="kernel_ridge", ridge=0.7}},
-{name="kernel.codes", model={kind="autoencoder", orientation="movies", hidden_layers=[4],
+{name="kernel-codes", model={kind="autoencoder", orientation="movies", hidden_layers=[4],
 output_activation="identity", center="biases"},
 train={num_epochs=3, optimizer="adam", loss="sum", l2=0.4}},
 {name="user-kernel", model={kind="kernel_ridge", orientation="users"}}]}""".replace("\n", "")

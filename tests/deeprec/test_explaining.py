@@ -21,7 +21,7 @@ from deeprec.warehouse import read_warehouse
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds
 
-KINDS = ["network", "kernel", "kernel.codes", "user-kernel", "blend"]
+KINDS = ["network", "kernel", "kernel-codes", "user-kernel", "blend"]
 OF_VECTORS = ["network", "user-kernel"]
 USER, MOVIE = 1007, 12
 NEVER_TRAINED = 7000

@@ -272,11 +272,11 @@ def test_the_movies_side_follows_new_ratings(
 
 def test_a_blend_is_the_weighted_sum_of_its_members(export: Export, everyone: RatingMatrix) -> None:
     # One name begins like another: each member must get its own side, and nothing else.
-    names = {"k": "kernel over movies", "k.two": "movies", "k.two.three": "users"}
+    names = {"k": "kernel over movies", "k-two": "movies", "k-two-three": "users"}
     members = {name: export(kind).model for name, kind in names.items()}
-    blend = BlendModel(members, {"k": 0.5, "k.two": 0.75, "k.two.three": -0.25}, intercept=0.1)
+    blend = BlendModel(members, {"k": 0.5, "k-two": 0.75, "k-two-three": -0.25}, intercept=0.1)
     side = blend.movie_side(everyone)
-    assert {"k.kernel", "k.scale", "k.two.movie_codes"} == set(side)
+    assert {"k.kernel", "k.scale", "k-two.movie_codes"} == set(side)
     expected_UM = 0.1 + sum(
         weight * members[name].predict(everyone, members[name].movie_side(everyone), counted=True)
         for name, weight in blend.weights.items()
@@ -284,7 +284,7 @@ def test_a_blend_is_the_weighted_sum_of_its_members(export: Export, everyone: Ra
     found_UM = blend.predict(everyone, side, counted=True)
     np.testing.assert_allclose(found_UM, expected_UM, atol=1e-5)
     assert blend.looks_at_movies
-    assert not BlendModel({"k.two.three": members["k.two.three"]}, {}, 0).looks_at_movies
+    assert not BlendModel({"k-two-three": members["k-two-three"]}, {}, 0).looks_at_movies
 
 
 @pytest.mark.parametrize("name", ["movies", "kernel over movies"])

@@ -25,7 +25,7 @@ from deeprec.warehouse import read_warehouse
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds
 
-KINDS = ["network", "kernel", "kernel.codes", "user-kernel", "blend"]
+KINDS = ["network", "kernel", "kernel-codes", "user-kernel", "blend"]
 OF_VECTORS = ["network", "user-kernel"]
 
 
@@ -88,7 +88,7 @@ def test_a_new_person_gets_what_a_known_one_with_the_same_ratings_gets(
 
 @pytest.mark.parametrize("num_ratings", [0, 1, 3, 12])
 def test_a_new_persons_code_is_the_ridge_solution(num_ratings: int, kinds: "Kinds") -> None:
-    bundle = open_bundle(kinds.bundles["kernel.codes"])
+    bundle = open_bundle(kinds.bundles["kernel-codes"])
     model = bundle.model("cpu")
     assert isinstance(model, CodeModel)
     everyone = everyone_of(kinds, bundle).restrict_movies(bundle.vocabulary.movie_ids_M)
@@ -118,7 +118,7 @@ def test_a_new_persons_code_is_the_ridge_solution(num_ratings: int, kinds: "Kind
 
 
 def test_a_user_without_ratings_at_training_is_folded_in(kinds: "Kinds") -> None:
-    bundle = open_bundle(kinds.bundles["kernel.codes"])
+    bundle = open_bundle(kinds.bundles["kernel-codes"])
     model = bundle.model("cpu")
     assert isinstance(model, CodeModel)
     everyone = everyone_of(kinds, bundle).restrict_movies(bundle.vocabulary.movie_ids_M)

@@ -17,6 +17,8 @@ import pytest
 from deeprec.home import Home
 from deeprec.sample import write_sample
 
+pytestmark = pytest.mark.server
+
 WITHIN_S = 150
 DEMO = ("-m", "flows.demo", "--home")
 START_SERVER = """
