@@ -1,6 +1,13 @@
 """A synthetic data set on disk in the Netflix Prize layouts; what is in it is drawn elsewhere."""
 
+import io
+import os
 import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +30,7 @@ from deeprec.synthetic import (
 
 Layout = Literal["netflix-folder", "netflix-combined"]
 
+_RATINGS_PER_BATCH = 200_000
 _MOVIES_PER_FILE = 4500  # of the one-file layout, about as in Netflix's own
 _YEARLESS_EVERY = 100  # titles; their year is NULL
 _COMMA_EVERY = 4  # titles
@@ -84,15 +92,32 @@ def write_sample(
     building.mkdir(parents=True)
     _write_titles(building / "movie_titles.txt", movies)
     tally = _Tally(num_users)
-    for movie in range(num_movies):
-        ratings = draw_ratings(np.random.default_rng([seed, 2, movie]), users, movies, movie)
-        _write_ratings(_rating_file(building, layout, movie + 1), movie + 1, users.ids_U, ratings)
-        tally.add(ratings)
-        progress("sample", movie + 1, num_movies, "movies")
+
+    def draw(movie: int) -> MovieRatings:
+        return draw_ratings(np.random.default_rng([seed, 2, movie]), users, movies, movie)
+
+    def make(batch: range) -> _Batch:
+        ratings = [draw(movie) for movie in batch]
+        return _Batch(batch, ratings, _as_lines(users.ids_U, ratings))
+
+    for batch in _in_order(make, _batches(movies.num_ratings_M)):
+        for movie, ratings, lines in zip(batch.movies, batch.ratings, batch.lines, strict=True):
+            _append(_rating_file(building, layout, movie + 1), movie + 1, lines)
+            tally.add(ratings)
+        progress("sample", batch.movies.stop, num_movies, "movies")
     report = tally.report(folder, layout, seed, num_movies)
     (building / "README.txt").write_text(_README.format(**report.model_dump()), encoding="utf-8")
     building.replace(folder)
     return report
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Successive movies, drawn and put into words."""
+
+    movies: range
+    ratings: list[MovieRatings]
+    lines: list[bytes]
 
 
 class _Tally:
@@ -130,19 +155,55 @@ def _rating_file(folder: Path, layout: Layout, movie_id: int) -> Path:
     return folder / "training_set" / f"mv_{movie_id:07d}.txt"
 
 
-def _write_ratings(path: Path, movie_id: int, ids_U: Ids, ratings: MovieRatings) -> None:
-    """Append one movie's block: its id and a colon, then `user,rating,date` lines."""
-    lines = pl.DataFrame(
-        {
-            "user_id": ids_U[ratings.user_R],
-            "rating": ratings.stars_R,
-            "rated_on": pl.Series(ratings.rated_on_R).cast(pl.Date),
-        }
-    )
+def _batches(num_ratings_M: Ids) -> Iterator[range]:
+    """Successive movies, of about so many ratings that one call writes at full speed."""
+    up_to_M = np.cumsum(num_ratings_M)
+    first = 0
+    while first < len(up_to_M):
+        before = up_to_M[first - 1] if first else 0
+        last = int(np.searchsorted(up_to_M, before + _RATINGS_PER_BATCH, side="left"))
+        yield range(first, min(last + 1, len(up_to_M)))
+        first = last + 1
+
+
+def _in_order(make: Callable[[range], _Batch], batches: Iterable[range]) -> Iterator[_Batch]:
+    """What is made of each, on all cores; a few at a time, so that memory stays bounded."""
+    num_workers = os.cpu_count() or 1
+    under_way: deque[Future[_Batch]] = deque()
+    with ThreadPoolExecutor(num_workers) as workers:
+        for batch in batches:
+            under_way.append(workers.submit(make, batch))
+            if len(under_way) > num_workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _append(path: Path, movie_id: int, lines: bytes) -> None:
+    """One movie's block: its id and a colon, then its lines."""
     path.parent.mkdir(exist_ok=True)
     with path.open("ab") as file:
-        file.write(f"{movie_id}:\n".encode())
-        lines.write_csv(file, include_header=False)
+        file.write(f"{movie_id}:\n".encode() + lines)
+
+
+def _as_lines(ids_U: Ids, ratings: Sequence[MovieRatings]) -> list[bytes]:
+    """`user,rating,date` lines, a block a movie."""
+    lines = pl.DataFrame(
+        {
+            "user_id": ids_U[np.concatenate([one.user_R for one in ratings])],
+            "rating": np.concatenate([one.stars_R for one in ratings]),
+            "rated_on": pl.Series(np.concatenate([one.rated_on_R for one in ratings])).cast(
+                pl.Date
+            ),
+        }
+    )
+    text = io.BytesIO()
+    lines.write_csv(text, include_header=False)
+    data = text.getvalue()
+    line_ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
+    counts = [len(one.stars_R) for one in ratings]
+    cuts = [0, *line_ends[np.cumsum(counts) - 1].tolist()]
+    return [data[start:stop] for start, stop in pairwise(cuts)]
 
 
 def _write_titles(path: Path, movies: Movies) -> None:

@@ -34,6 +34,7 @@ _NUM_TASTES = 8
 _EAGERNESS_SPREAD = 1.0  # of its logarithm: a few users rate most
 _POPULARITY_SPREAD = 1.3  # of its logarithm: a few movies are rated most
 _POPULAR_IS_BETTER = 0.4  # correlation of a movie's popularity with its bias
+_MANY = 8  # users a rater, below which repeats are too many to pass over
 _IDS_PER_USER = 5  # Netflix's ids have gaps too: 480,189 of 2.6 million
 
 
@@ -43,6 +44,7 @@ class Users:
 
     ids_U: Ids
     eagerness_U: Floats
+    up_to_U: npt.NDArray[np.float64]  # eagerness of a user and all before
     bias_U: Floats
     taste_UK: Floats
     joined_on_U: Days
@@ -72,9 +74,11 @@ def draw_users(rng: np.random.Generator, num_users: int) -> Users:
     """Users who differ in eagerness, bias, taste and the day they joined."""
     ids_U = 1 + rng.choice(_IDS_PER_USER * num_users, num_users, replace=False)
     span = (LAST_DAY - FIRST_DAY).days
+    eagerness_U = rng.lognormal(0, _EAGERNESS_SPREAD, num_users).astype(np.float32)
     return Users(
         ids_U=np.sort(ids_U).astype(np.int64),
-        eagerness_U=rng.lognormal(0, _EAGERNESS_SPREAD, num_users).astype(np.float32),
+        eagerness_U=eagerness_U,
+        up_to_U=eagerness_U.cumsum(dtype=np.float64),
         bias_U=_normal(rng, _USER_BIAS, num_users),
         taste_UK=_normal(rng, 1, num_users, _NUM_TASTES),
         # the square root lets more users join each year than the year before
@@ -105,10 +109,8 @@ def draw_ratings(
     rng: np.random.Generator, users: Users, movies: Movies, movie: int
 ) -> MovieRatings:
     """The ratings of the movie at one index, each by another user."""
-    num_users, num_ratings = len(users.ids_U), int(movies.num_ratings_M[movie])
-    # Exponential clocks: the first to ring are a weighted draw without repetition.
-    rings_at_U = rng.standard_exponential(num_users, dtype=np.float32) / users.eagerness_U
-    user_R = np.sort(np.argpartition(rings_at_U, num_ratings - 1)[:num_ratings])
+    num_ratings = int(movies.num_ratings_M[movie])
+    user_R = _draw_raters(rng, users, num_ratings)
     agreement_R = users.taste_UK[user_R] @ movies.taste_MK[movie]
     score_R = _MEAN + users.bias_U[user_R] + movies.bias_M[movie] + agreement_R
     noisy_R = score_R + _normal(rng, _NOISE, num_ratings)
@@ -121,6 +123,25 @@ def draw_ratings(
         rated_on_R=earliest_R + (days_left_R * rng.random(num_ratings)).astype(np.int32),
         noiseless_R=np.clip(score_R, LOWEST, HIGHEST),
     )
+
+
+def _draw_raters(rng: np.random.Generator, users: Users, num_raters: int) -> Ids:
+    """Ascending indices of different users, drawn one after another by their eagerness.
+
+    Both ways give the same distribution: repeats among independent draws are passed over, which
+    is quick while most users are not taken; else every user waits an exponential time.
+    """
+    num_users = len(users.ids_U)
+    if _MANY * num_raters > num_users:
+        rings_at_U = rng.standard_exponential(num_users, dtype=np.float32) / users.eagerness_U
+        return np.sort(np.argpartition(rings_at_U, num_raters - 1)[:num_raters])
+    user_R = np.empty(0, dtype=np.int64)
+    while (num_missing := num_raters - len(user_R)) > 0:
+        drawn = np.sort(rng.random(num_missing)) * users.up_to_U[-1]
+        found = np.searchsorted(users.up_to_U, drawn, side="right")
+        merged = np.sort(np.concatenate([user_R, found]), kind="stable")  # quick on sorted runs
+        user_R = merged[np.diff(merged, prepend=-1) > 0]
+    return user_R
 
 
 def _share_out(total: int, weight_M: npt.NDArray[np.float64], most: int) -> Ids:
