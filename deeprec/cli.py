@@ -5,8 +5,9 @@ Holds no logic of a stage. Data goes to stdout, everything else to stderr.
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel
@@ -64,6 +65,14 @@ OutputOption = Annotated[
 ]
 
 Stage = Callable[[Home, Config, Progress], BaseModel]
+
+
+def _whole(text: str) -> int:
+    """A count; 100e6 is one too."""
+    count = float(text)
+    if not count.is_integer():
+        raise ValueError(f"{text} is no whole number")
+    return int(count)
 
 
 @app.command()
@@ -176,6 +185,42 @@ def pipeline(
     _run(stages, home, config, override, protocol, as_json=as_json)
 
 
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="A new folder to write into.")],
+    *,
+    ratings: Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="How many, as 100000 or 100e6.")
+    ] = 100_000,
+    users: Annotated[int, typer.Option(help="How many may rate.", min=1)] = 2_000,
+    movies: Annotated[int, typer.Option(help="How many are rated.", min=1)] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.", min=0)] = 0,
+    layout: Annotated[
+        Literal["netflix-folder", "netflix-combined"],
+        typer.Option(help="A file a movie, or some files for all."),
+    ] = "netflix-folder",
+    as_json: JsonOption = False,
+) -> None:
+    """Write made-up ratings in Netflix's layout and shape, to try and to measure with.
+
+    Netflix's own size: --ratings 100480507 --users 480189 --movies 17770.
+    """
+
+    def write(progress: Progress) -> BaseModel:
+        report: BaseModel = import_stage("sample").write_sample(
+            folder,
+            num_users=users,
+            num_movies=movies,
+            num_ratings=ratings,
+            seed=seed,
+            layout=layout,
+            progress=progress,
+        )
+        return report
+
+    _tell(write, as_json=as_json)
+
+
 def main() -> None:
     """Run a command; an error that the user can mend is one sentence and status 1."""
     try:
@@ -227,18 +272,24 @@ def _run(
     """Run stages one after the other and print the report of each as it ends."""
     settings = load_config(config, override or (), protocol)
     for stage in stages:
-        try:
-            with show_progress(_diagnostics) as progress:
-                report = stage(Home.locate(home), settings, progress)
-        except KeyboardInterrupt as interrupt:
-            _diagnostics.print("stopped; run the same command again to go on")
-            raise typer.Exit(_INTERRUPTED) from interrupt
+        report = _tell(partial(stage, Home.locate(home), settings), as_json=as_json)
         settings = with_bundle(settings, bundle) if (bundle := _trained(report)) else settings
-        if as_json:
-            sys.stdout.write(report.model_dump_json() + "\n")
-            sys.stdout.flush()
-        else:
-            print_report(_data, report)
+
+
+def _tell(work: Callable[[Progress], BaseModel], *, as_json: bool) -> BaseModel:
+    """Show how the work goes on, then print what it reports."""
+    try:
+        with show_progress(_diagnostics) as progress:
+            report = work(progress)
+    except KeyboardInterrupt as interrupt:
+        _diagnostics.print("stopped; run the same command again to go on")
+        raise typer.Exit(_INTERRUPTED) from interrupt
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+        sys.stdout.flush()
+    else:
+        print_report(_data, report)
+    return report
 
 
 if __name__ == "__main__":

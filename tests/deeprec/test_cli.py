@@ -41,6 +41,18 @@ def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_pat
     assert str(home / "predictions.duckdb") == scored["path"]
 
 
+def test_a_sample_is_what_was_asked_for(tmp_path: Path) -> None:
+    arguments = ["--users", "90", "--movies", "20", "--seed", "3", "--layout", "netflix-combined"]
+    done = deeprec("sample", str(tmp_path / "new"), "--ratings", "0.5e3", "--json", *arguments)
+    report = json.loads(done.stdout)
+    assert (500, 20, 3) == (report["num_ratings"], report["num_movies"], report["seed"])
+    assert (tmp_path / "new" / "combined_data_1.txt").is_file()
+    again = deeprec("sample", str(tmp_path / "new"))
+    assert (1, True) == (again.returncode, "already exists" in again.stderr)
+    wrong = deeprec("sample", str(tmp_path / "other"), "--ratings", "1.5")
+    assert (2, True) == (wrong.returncode, "1.5 is no whole number" in wrong.stderr)
+
+
 def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> None:
     for verb in ("materialize", "train", "evaluate", "score"):
         arguments = [TINY[0], "--set=train.num_epochs=3", *TINY[2:]]

@@ -3,14 +3,17 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeprec import sample, synthetic
 from deeprec.errors import SourceError
 from deeprec.sample import Layout, SampleReport, write_sample
-from deeprec.synthetic import FIRST_DAY, LAST_DAY
+from deeprec.synthetic import FIRST_DAY, LAST_DAY, Movies, draw_ratings, draw_users
 
 
 def small_sample(folder: Path, *, seed: int = 0, layout: Layout = "netflix-folder") -> SampleReport:
@@ -114,14 +117,66 @@ def test_what_an_interrupted_run_left_is_cleared_away(tmp_path: Path) -> None:
 def test_an_interrupted_sample_is_not_there(tmp_path: Path) -> None:
     def interrupt(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
         assert ("sample", 12, "movies", "") == (what, total, unit, note)
-        if done == 5:
-            raise KeyboardInterrupt
+        assert done <= total
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_sample(
             tmp_path / "sample", num_users=60, num_movies=12, num_ratings=300, progress=interrupt
         )
     assert not (tmp_path / "sample").exists()
+
+
+def test_batches_of_any_size_give_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_sample(tmp_path / "one batch")
+    monkeypatch.setattr(sample, "_RATINGS_PER_BATCH", 30)
+    small_sample(tmp_path / "several")
+    monkeypatch.setattr(sample, "_RATINGS_PER_BATCH", 1)
+    small_sample(tmp_path / "one a movie")
+    assert all_bytes(tmp_path / "one batch") == all_bytes(tmp_path / "several")
+    assert all_bytes(tmp_path / "one batch") == all_bytes(tmp_path / "one a movie")
+
+
+def test_both_ways_of_drawing_raters_favour_the_eager_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Expected counts agree within five standard errors, for every one of thirty users."""
+    users = draw_users(np.random.default_rng(1), 30)
+    num_draws, num_raters = 4000, 8
+
+    def counts(many: int) -> npt.NDArray[np.int64]:
+        monkeypatch.setattr(synthetic, "_MANY", many)
+        movies = Movies(
+            np.full(1, num_raters), *(np.zeros((1, 8), np.float32),) * 2, np.full(1, 2000)
+        )
+        drawn = [
+            draw_ratings(np.random.default_rng([many, i]), users, movies, 0).user_R
+            for i in range(num_draws)
+        ]
+        assert all((np.diff(user_R) > 0).all() for user_R in drawn)
+        return np.bincount(np.concatenate(drawn), minlength=30)
+
+    clocks, passed_over = counts(many=10**6), counts(many=0)
+    share = (clocks + passed_over) / (2 * num_draws)
+    deviation = np.sqrt(2 * num_draws * share * (1 - share))
+    assert (np.abs(clocks - passed_over) <= 5 * deviation + 1).all()
+    assert clocks.argmax() == passed_over.argmax() == users.eagerness_U.argmax()
+
+
+def test_the_tails_are_heavy_and_the_stars_are_spread_as_netflix_has_them(tmp_path: Path) -> None:
+    """Netflix: median to mean 0.10 a movie and 0.46 a user, more in a denser and smaller sample."""
+    report = write_sample(
+        tmp_path / "sample", num_users=20_000, num_movies=600, num_ratings=400_000
+    )
+    ratings = read_ratings(tmp_path / "sample")
+    for column, low, high in (("movie_id", 0.05, 0.25), ("user_id", 0.3, 0.75)):
+        counts = ratings.group_by(column).len()["len"].to_numpy()
+        assert low < np.median(counts) / counts.mean() < high, column
+    netflix = {1: 0.046, 2: 0.101, 3: 0.287, 4: 0.336, 5: 0.231}
+    for star, share in netflix.items():
+        assert abs(report.histogram[star] / report.num_ratings - share) < 0.05, star
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
