@@ -112,6 +112,13 @@ class AutoencoderConfig(_Section):
             )
         return self
 
+    @property
+    def has_user_codes(self) -> bool:
+        """Whether a prediction is a function of one product: a user's code by a movie's weights."""
+        is_linear = self.output_activation == "identity"
+        follows_product = is_linear or (self.output_activation == "selu" and self.center == "none")
+        return self.orientation == "users" and follows_product
+
 
 class KernelRidgeConfig(_Section):
     """Ridge regression of what biases leave, in closed form, on a kernel of movies or of users.
@@ -289,6 +296,10 @@ class ExportConfig(_Section):
 class ScoreConfig(_Section):
     """From a bundle to the published tables."""
 
+    storage: Literal["dense", "factored"] = Field(
+        "dense",
+        description="predicted_ratings as a table, or as a view over codes of users and movies",
+    )
     top_n: int = Field(10, ge=1, le=1000, description="recommendations a user")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     shard_cells: int = Field(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
-from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
+from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, USER_CODES, open_graph
 from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.ratings import Floats, RatingScale
 
@@ -64,6 +64,8 @@ def export_onnx(
     ratings_UM: sparse.csr_array[np.float32],
     path: Path,
     config: ExportConfig,
+    *,
+    in_parts: nn.Module | None = None,
 ) -> ExportReport:
     """How well the graph at `path` agrees; the file appears whole and checked, or not at all.
 
@@ -73,6 +75,8 @@ def export_onnx(
         ratings_UM: training ratings, of which some users are probed; see `probe_users`.
         path: the ONNX file to write.
         config: the opset, and the largest difference allowed.
+        in_parts: the same function, to be written in the network's place, for it has users' codes
+            as a third output.
 
     Raises:
         ExportError: the graph is invalid, or does not agree with the network.
@@ -84,7 +88,8 @@ def export_onnx(
     inputs = {name: Input(torch.zeros(2, ratings_UM.shape[1])) for name in names}
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        opset = write_graph(clipped, inputs, [PREDICTED, UNCLIPPED], unfinished, config.opset)
+        outputs = [PREDICTED, UNCLIPPED, *([USER_CODES] if in_parts else [])]
+        opset = write_graph(in_parts or clipped, inputs, outputs, unfinished, config.opset)
         probes_PM = probe_users(ratings_UM, scale)
         largest = _largest_difference(clipped, unfinished, probes_PM)
         report = agreement(largest, probes_PM.shape[0], opset, config)

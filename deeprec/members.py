@@ -50,7 +50,8 @@ from deeprec.inference import (
 )
 from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
 from deeprec.kernel_ridge import fit_movie_weights
-from deeprec.models import ENCODER, GRAPH, USERS, open_model
+from deeprec.models import ENCODER, GRAPH, MOVIE_WEIGHTS, USER_ENCODER, USERS, open_model
+from deeprec.onnx_files import cut
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 from deeprec.recurrent import RecurrentRecommender
@@ -136,6 +137,8 @@ class FittedAutoencoder:
         """See `Fitted`."""
         if self.config.orientation == "movies":
             return _export_codes(self, folder, _of_raters(material), config)
+        if self.config.has_user_codes:
+            return _export_with_codes(self, folder, material, config)
         values_UM = material.train.values_UM
         return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
 
@@ -317,7 +320,7 @@ def _fit_kernel_ridge(
 
 
 class _Encoder(nn.Module):
-    """A movie's vector over users in, its code out: last hidden layer, 1, and its bias if any."""
+    """A vector in, its code out: last hidden layer, 1, and the row's bias if there are biases."""
 
     def __init__(self, network: RatingPredictor) -> None:
         super().__init__()
@@ -334,6 +337,25 @@ class _Encoder(nn.Module):
         code_BC = network.encode((ratings_BN - baseline_BN) * rated_BN, rated_BN)
         bias_B1 = baseline_BN[:, :1] - biases.global_mean - biases.column_bias_N[0]
         return torch.cat([network.before_last(code_BC), one_B1, bias_B1], dim=1)
+
+
+class _InParts(nn.Module):
+    """A network over users' vectors as the product that its last layer is, after the encoder."""
+
+    weight_MC: Tensor
+
+    def __init__(self, network: RatingPredictor, scale: RatingScale) -> None:
+        super().__init__()
+        self.encoder = _Encoder(network)
+        self.register_buffer("weight_MC", torch.from_numpy(_column_codes(network)))
+        self.activation = network.autoencoder.output_activation
+        self.scale = scale
+
+    def forward(
+        self, ratings_BM: Tensor, rated_BM: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        codes_BC = self.encoder(ratings_BM, rated_BM)
+        return *clip(self.activation(codes_BC @ self.weight_MC.T), self.scale), codes_BC
 
 
 class _Product(nn.Module):
@@ -366,6 +388,25 @@ class _ClippedKernel(nn.Module):
         return clip(self.module(ratings_BM, rated_BM, kernel_MM, scale_M, counted_B1), self.scale)
 
 
+def _export_with_codes(
+    fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
+) -> ExportReport:
+    """Write the whole graph, its part up to the user's code, and the movies' weights."""
+    network = fitted.network.eval()
+    report = export_onnx(
+        network,
+        material.scale,
+        material.train.values_UM,
+        folder / GRAPH,
+        config,
+        in_parts=_InParts(network, material.scale).eval(),
+    )
+    inputs = [RATINGS, RATED] if network.needs_rated else [RATINGS]
+    cut(folder / GRAPH, inputs, [USER_CODES], folder / USER_ENCODER)
+    np.save(folder / MOVIE_WEIGHTS, _column_codes(network))
+    return report
+
+
 def _export_codes(
     fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
 ) -> ExportReport:
@@ -376,7 +417,7 @@ def _export_codes(
     vectors = {name: Input(torch.zeros(2, num_users)) for name in names}
     encoder = _Encoder(network).eval()
     write_graph(encoder, vectors, [MOVIE_CODES], folder / ENCODER, config.opset)
-    codes_UC = _user_codes(network)
+    codes_UC = _column_codes(network)
     num_codes = codes_UC.shape[1]
     codes = {
         USER_CODES: Input(torch.zeros(2, num_codes)),
@@ -400,14 +441,14 @@ def _export_codes(
 
 
 @torch.no_grad()
-def _user_codes(network: RatingPredictor) -> Floats:
-    """U x C: each user's row of the last layer, what is added to it, and 1 for movies' biases."""
-    weight_UH = network.autoencoder.last_weight()
-    offset_U1 = network.autoencoder.decoder_biases_H[-1][:, None]
-    parts = [weight_UH, offset_U1]
+def _column_codes(network: RatingPredictor) -> Floats:
+    """N x C: each column's weights in the last layer, its offset, and 1 for the rows' biases."""
+    weight_NH = network.autoencoder.last_weight()
+    offset_N1 = network.autoencoder.decoder_biases_H[-1][:, None]
+    parts = [weight_NH, offset_N1]
     if network.biases is not None:
-        baseline_U1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
-        parts = [weight_UH, offset_U1 + baseline_U1, torch.ones_like(baseline_U1)]
+        baseline_N1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
+        parts = [weight_NH, offset_N1 + baseline_N1, torch.ones_like(baseline_N1)]
     return np.ascontiguousarray(torch.cat(parts, dim=1).numpy())
 
 

@@ -7,9 +7,9 @@ Shape legend: U users of the ratings at hand, T users known since training, B us
 M movies of the vocabulary, C a code, R rated cells of one user.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from scipy import sparse
 
 from deeprec.baselines import Biases
 from deeprec.config import (
+    Activation,
     AutoencoderConfig,
     Device,
     KernelRidgeConfig,
@@ -44,6 +45,8 @@ from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
+USER_ENCODER = "users.onnx"
+MOVIE_WEIGHTS = "movies.npy"
 USERS = "users.parquet"
 MovieSide = Mapping[str, Floats]
 _FIXED = 1e9  # penalty on what no ratings may move
@@ -75,8 +78,31 @@ class Model(Protocol):
         """
 
 
+class Factors(Protocol):
+    """A model whose unclipped predictions are products of a code a user and a code a movie."""
+
+    @property
+    def activation(self) -> Activation:
+        """What the products go through: increasing, and so without a say in the order."""
+
+    def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """B x C; arguments as of `Model.predict`."""
+
+    def movie_codes(self, side: MovieSide) -> Floats:
+        """M x C."""
+
+
+def factors_of(model: Model) -> Factors | None:
+    """The model in this form, if it has it."""
+    if isinstance(model, CodeModel):
+        return model
+    return model.open_factors() if isinstance(model, VectorModel) and model.open_factors else None
+
+
 def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
+    if isinstance(config, AutoencoderConfig) and config.has_user_codes:
+        return GRAPH, USER_ENCODER, MOVIE_WEIGHTS
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
     if isinstance(config, RecurrentConfig):
@@ -122,7 +148,17 @@ def open_model(
         )
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
         return KernelModel(graph, biases, config)
+    if isinstance(config, AutoencoderConfig) and config.has_user_codes:
+        activation = config.output_activation
+        return VectorModel(graph, partial(_open_factors, folder, activation, device, num_threads))
     return VectorModel(graph)
+
+
+def _open_factors(
+    folder: Path, activation: Activation, device: Device, num_threads: int
+) -> "VectorFactors":
+    encoder = open_graph(folder / USER_ENCODER, device, num_threads)
+    return VectorFactors(encoder, np.load(folder / MOVIE_WEIGHTS), activation)
 
 
 @dataclass(frozen=True)
@@ -170,6 +206,7 @@ class VectorModel:
     """A graph that needs a user's vector and nothing else."""
 
     graph: Graph
+    open_factors: "Callable[[], VectorFactors] | None" = None
     looks_at_movies: bool = False
     needs_days: bool = False
 
@@ -182,6 +219,25 @@ class VectorModel:
         """See `Model`."""
         del side, counted
         return self.graph.predict(users.values_UM).unclipped_BM
+
+
+@dataclass(frozen=True)
+class VectorFactors:
+    """The part of a graph that needs the user's vector, and the weights of its last layer."""
+
+    encoder: Graph
+    weights_MC: Floats
+    activation: Activation
+
+    def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Factors`."""
+        del side, counted
+        return self.encoder.run(self.encoder.vectors(users.values_UM), USER_CODES)
+
+    def movie_codes(self, side: MovieSide) -> Floats:
+        """See `Factors`."""
+        del side
+        return self.weights_MC
 
 
 @dataclass(frozen=True)
@@ -221,6 +277,7 @@ class CodeModel:
     penalty_C: npt.NDArray[np.float64]
     looks_at_movies: bool = True
     needs_days: bool = False
+    activation: Activation = "identity"
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x C: the movies' codes."""
@@ -246,6 +303,10 @@ class CodeModel:
         for row in np.flatnonzero(~(is_known_B & counted)):
             codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
         return codes_BC
+
+    def movie_codes(self, side: MovieSide) -> Floats:
+        """See `Factors`."""
+        return side[MOVIE_CODES]
 
     def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
         """Each user's row among the known ones, and whether he is one of them."""
@@ -327,6 +388,6 @@ class BlendModel:
 
 
 def _of_member(side: MovieSide, name: str) -> MovieSide:
-    """A member's part of a blend's movie side; a name may hold dots, an array's own does not."""
-    parted = {key: key.rpartition(".") for key in side}
+    """A member's part of a blend's movie side."""
+    parted = {key: key.partition(".") for key in side}
     return {own: side[key] for key, (member, _, own) in parted.items() if member == name}

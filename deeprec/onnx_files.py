@@ -4,10 +4,11 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
+import onnx.utils
 
 from deeprec.errors import ExportError
 
@@ -46,6 +47,12 @@ def checked_opset(path: Path, wanted: int) -> int:
             "nothing was kept"
         )
     return opset
+
+
+def cut(path: Path, inputs: Sequence[str], outputs: Sequence[str], into: Path) -> None:
+    """Write the part of a graph that these outputs need; it is on disk when this returns."""
+    onnx.utils.extract_model(path, into, list(inputs), list(outputs))
+    sync(into)
 
 
 def sync(path: Path) -> None:

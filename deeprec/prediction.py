@@ -15,11 +15,12 @@ from deeprec.bundles import Bundle
 from deeprec.errors import BundleError
 from deeprec.inference import Scores
 from deeprec.models import Model, MovieSide
-from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
 
 DECIMALS = 2  # of a published rating
 Hundredths = npt.NDArray[np.int32]
 Columns = npt.NDArray[np.int64]
+_GROUP = 32  # columns of which the highest is looked at first
 _TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catalogues do not
 
 
@@ -124,11 +125,18 @@ def in_hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
     """
     if not np.isfinite(predicted_BN).all():
         raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
-    scale, factor = bundle.manifest.scale, 10**DECIMALS
+    lowest, highest = ends_in_hundredths(bundle.manifest.scale)
+    hundredths_BN = np.multiply(predicted_BN, np.float32(10**DECIMALS))
+    np.rint(hundredths_BN, out=hundredths_BN)
+    np.clip(hundredths_BN, lowest, highest, out=hundredths_BN)
+    return hundredths_BN.astype(np.int32)
+
+
+def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:
+    """The lowest and the highest whole hundredth on the scale."""
+    factor = 10**DECIMALS
     lowest = math.ceil(round(scale.minimum * factor, 3))
-    highest = math.floor(round(scale.maximum * factor, 3))
-    rounded_BN = np.rint(predicted_BN.astype(np.float64) * factor)
-    return np.asarray(np.clip(rounded_BN, lowest, highest), dtype=np.int32)
+    return lowest, math.floor(round(scale.maximum * factor, 3))
 
 
 def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
@@ -137,12 +145,32 @@ def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Colum
     Ranking before the clip tells apart movies that the scale's end makes equal.
     """
     row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
-    candidates_BN = -unclipped_BN
-    candidates_BN[row_R, users.values_UM.indices] = np.inf
-    top = min(top_n, candidates_BN.shape[1])
-    best_BT = np.argpartition(candidates_BN, top - 1, axis=1)[:, :top]
-    value_BT = np.take_along_axis(candidates_BN, best_BT, axis=1)
-    order_BT = np.lexsort((best_BT, value_BT), axis=1)
+    candidate_BN = unclipped_BN.copy()
+    candidate_BN[row_R, users.values_UM.indices] = -np.inf
+    best_BT = _highest(candidate_BN, min(top_n, candidate_BN.shape[1]))
+    value_BT = np.take_along_axis(candidate_BN, best_BT, axis=1)
+    order_BT = np.lexsort((best_BT, -value_BT), axis=1)
     best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
-    is_rated_BT = np.isinf(np.take_along_axis(value_BT, order_BT, axis=1))
+    is_rated_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))
     return np.where(is_rated_BT, -1, best_BT)
+
+
+def _highest(value_BN: Floats, top: int) -> Columns:
+    """B x T: columns of the T highest values of each row, in any order.
+
+    Columns are taken in groups, a stride apart: the T groups with the highest maxima hold the T
+    highest values, so all but those groups are met once, at the speed of a maximum.
+    """
+    num_rows, num_columns = value_BN.shape
+    num_groups = num_columns // _GROUP
+    if num_groups <= 2 * top:
+        return np.argpartition(value_BN, num_columns - top, axis=1)[:, num_columns - top :]
+    even = num_groups * _GROUP
+    highest_BG = value_BN[:, :even].reshape(num_rows, _GROUP, num_groups).max(axis=1)
+    group_BT = np.argpartition(highest_BG, num_groups - top, axis=1)[:, num_groups - top :]
+    inside_BK = (group_BT[:, :, None] + num_groups * np.arange(_GROUP)).reshape(num_rows, -1)
+    rest_BK = np.broadcast_to(np.arange(even, num_columns), (num_rows, num_columns - even))
+    column_BK = np.concatenate([inside_BK, rest_BK], axis=1)
+    found_BK = np.take_along_axis(value_BN, column_BK, axis=1)
+    place_BT = np.argpartition(found_BK, found_BK.shape[1] - top, axis=1)[:, -top:]
+    return np.take_along_axis(column_BK, place_BT, axis=1)

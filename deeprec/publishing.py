@@ -20,7 +20,7 @@ from deeprec.runs import MOVIES, SCORES, ScoringPlan, read_plan, settle_run
 from deeprec.warehouse import Database, open_database, open_warehouse
 
 _READ_ONLY = 0o444
-_COUNTS = ("num_predictions", "num_recommendations", "num_bias_users", "num_bias_movies")
+_COUNTS = ("num_recommendations", "num_bias_users", "num_bias_movies", "num_predictions")
 
 
 class ScoreReport(BaseModel):
@@ -72,7 +72,8 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
     with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
         _check_whole(scores, plan)
         _write_movies(scores, plan)
-        counts = dict(zip(_COUNTS, scores.row("scores/counts"), strict=True))
+        found = (*scores.row("scores/counts"), _count_predictions(scores, plan))
+        counts = dict(zip(_COUNTS, found, strict=True))
     with open_warehouse(home, config.warehouse) as warehouse:
         warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
         runs = warehouse.table("scores/runs")
@@ -83,7 +84,8 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
 
 def _check_whole(scores: Database, plan: ScoringPlan) -> None:
     """Every shard once, every user and every movie, or nothing is published."""
-    num_shards, num_users, num_predictions = scores.row("scores/progress")
+    num_shards, num_users = scores.row("scores/progress")
+    num_predictions = _count_predictions(scores, plan)
     expected = (plan.num_shards, plan.num_users, plan.num_users * plan.num_movies)
     if (num_shards, num_users, num_predictions) != expected:
         raise WarehouseError(
@@ -91,6 +93,11 @@ def _check_whole(scores: Database, plan: ScoringPlan) -> None:
             f"{num_predictions:,} of {expected[2]:,} predictions; nothing was published: run "
             "`deeprec score` again to go on"
         )
+
+
+def _count_predictions(scores: Database, plan: ScoringPlan) -> int:
+    """Those that are really there."""
+    return int(scores.row(f"scores/{plan.config.storage}/count")[0])
 
 
 def _write_movies(scores: Database, plan: ScoringPlan) -> None:

@@ -24,11 +24,13 @@ from pydantic import BaseModel, ConfigDict
 from deeprec.bundles import Bundle
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
+from deeprec.factored import require_factors
 from deeprec.home import Home
 from deeprec.models import Model, MovieSide
-from deeprec.prediction import DECIMALS, check_vocabulary
+from deeprec.prediction import DECIMALS, Predictor, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
+from deeprec.storages import open_storage
 from deeprec.vectors import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import Database, open_database, open_warehouse
 
@@ -37,6 +39,7 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 _PLAN = "plan.json"
+_DECISIVE = {"storage", "top_n", "shard_cells", "storage_version", "batch_size", "device"}
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _INT32_MAX = 2**31 - 1
 _VECTOR_SCHEMA = pa.schema(
@@ -88,9 +91,12 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         if plan is None:
             plan = _new_plan(home, warehouse, config, bundle, fingerprint)
             model = bundle.model(plan.config.device)
-            _fill_folder(warehouse, plan, movies, bundle.manifest.scale, with_days=model.needs_days)
+            if plan.config.storage == "factored":
+                require_factors(bundle, model)
+            _fill_folder(warehouse, plan, movies, with_days=model.needs_days)
             if model.looks_at_movies:
                 _write_side(warehouse, plan, bundle, model)
+            _create_scores(plan, bundle, model)
         plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
@@ -190,9 +196,7 @@ def _new_plan(
 
 def _fingerprint(bundle: Bundle, digest: str, config: ScoreConfig) -> str:
     """Equal for two runs that would publish the same rows."""
-    decides = config.model_dump(
-        mode="json", include={"top_n", "shard_cells", "storage_version", "batch_size", "device"}
-    )
+    decides = config.model_dump(mode="json", include=_DECISIVE)
     text = json.dumps([bundle.manifest.model_dump(mode="json"), digest, decides], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -201,11 +205,10 @@ def _fill_folder(
     warehouse: Database,
     plan: ScoringPlan,
     movies: pa.Table,
-    scale: RatingScale,
     *,
     with_days: bool,
 ) -> None:
-    """Freeze the run's inputs and make the file its shards go into."""
+    """Freeze the run's inputs."""
     shutil.rmtree(plan.run_dir, ignore_errors=True)
     plan.run_dir.mkdir(parents=True)
     pq.write_table(movies, plan.run_dir / MOVIES)
@@ -215,13 +218,25 @@ def _fill_folder(
             end = first + plan.users_per_shard
             vectors = read_users(warehouse, first, end, with_days=with_days)
             writer.write_table(vectors.cast(schema), row_group_size=plan.users_per_shard)
+
+
+def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model) -> None:
+    """Make the file that the shards go into."""
+    predictor = run_predictor(plan, bundle, model)
+    schema = prediction_schema(plan, bundle.manifest.scale)
     with open_database(
         plan.run_dir / SCORES, plan.warehouse, storage_version=plan.config.storage_version
     ) as scores:
-        empty = prediction_schema(plan, scale).empty_table()
-        scores.run_with("scores/create_predicted_ratings", empty)
-        for table in ("recommendations", "users", "scoring_shards"):
+        open_storage(plan.config, predictor, schema).create(scores)
+        scores.run_with("scores/create_recommendations", schema.empty_table())
+        for table in ("users", "scoring_shards"):
             scores.run(f"scores/create_{table}")
+
+
+def run_predictor(plan: ScoringPlan, bundle: Bundle, model: Model) -> Predictor:
+    """The run's model over the warehouse's movies."""
+    movie_ids_N = pq.read_table(plan.run_dir / MOVIES)["movie_id"].to_numpy()
+    return Predictor(bundle, model, read_side(plan.run_dir), movie_ids_N)
 
 
 def _write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle, model: Model) -> None:

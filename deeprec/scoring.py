@@ -1,6 +1,6 @@
 """Scoring all users: a run is prepared, scored a shard at a time, and published whole.
 
-Shape legend: S users of a shard, B users in a batch, N movies of the warehouse, T top.
+Shape legend: S users of a shard, N movies of the warehouse.
 """
 
 import os
@@ -19,20 +19,20 @@ from pydantic import BaseModel, ConfigDict
 from deeprec.bundles import open_bundle
 from deeprec.config import Config
 from deeprec.home import Home, hold_lock
-from deeprec.prediction import Columns, Hundredths, Predictor, best_unrated, in_hundredths
+from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
 from deeprec.publishing import ScoreReport, publish_run
 from deeprec.ratings import RatingMatrix
 from deeprec.runs import (
-    MOVIES,
     SCORES,
     VECTORS,
     ScoringPlan,
     prediction_schema,
     prepare_run,
     read_plan,
-    read_side,
+    run_predictor,
 )
+from deeprec.storages import Storage, open_storage
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_database
 
@@ -81,11 +81,12 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
     with _open_scores(plan) as scores:
         skipped = _is_done(scores, shard)
     if not skipped:
-        hundredths_SN, top_ST = _score_users(plan, users)
+        storage = _storage(run_dir)
+        scored = storage.score_users(users)
         with _open_scores(plan) as scores, scores.transaction():
             if not _is_done(scores, shard):
-                _insert_predictions(scores, plan, users, hundredths_SN)
-                _insert_recommendations(scores, plan, users, hundredths_SN, top_ST)
+                storage.insert(scores, scored.predictions)
+                scores.run_with("scores/insert_recommendations", scored.recommendations)
                 _insert_users(scores, plan, users)
                 _insert_shard(scores, shard, users)
     return ShardReport(
@@ -113,9 +114,15 @@ def _predictor(run_dir: Path) -> Predictor:
     plan = read_plan(run_dir)
     bundle = open_bundle(plan.bundle)
     cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
-    movie_ids_N = pq.read_table(run_dir / MOVIES)["movie_id"].to_numpy()
-    model = bundle.model(plan.config.device, cores_each)
-    return Predictor(bundle, model, read_side(run_dir), movie_ids_N)
+    return run_predictor(plan, bundle, bundle.model(plan.config.device, cores_each))
+
+
+@lru_cache(maxsize=1)
+def _storage(run_dir: Path) -> Storage:
+    """What the run's predictions are kept by, opened once in each process."""
+    plan, predictor = read_plan(run_dir), _predictor(run_dir)
+    schema = prediction_schema(plan, predictor.bundle.manifest.scale)
+    return open_storage(plan.config, predictor, schema)
 
 
 def _read_users(plan: ScoringPlan, shard: int) -> RatingMatrix:
@@ -125,65 +132,8 @@ def _read_users(plan: ScoringPlan, shard: int) -> RatingMatrix:
     return rating_matrix(table, _predictor(plan.run_dir).movie_ids_N)
 
 
-def _score_users(plan: ScoringPlan, users: RatingMatrix) -> tuple[Hundredths, Columns]:
-    """Predicted ratings in hundredths, and the columns of each user's best unrated movies.
-
-    A user with fewer than T unrated movies has -1 behind the last.
-    """
-    hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
-    top_ST = np.full((users.num_users, plan.config.top_n), -1, dtype=np.int64)
-    batches = _predictor(plan.run_dir).batches(users, plan.config.batch_size)
-    for rows, scores in batches:
-        hundredths_SN[rows] = in_hundredths(scores.predicted_BM, _predictor(plan.run_dir).bundle)
-        best_BT = best_unrated(scores.unclipped_BM, users.select_rows(rows), plan.config.top_n)
-        top_ST[rows, : best_BT.shape[1]] = best_BT
-    return hundredths_SN, top_ST
-
-
 def _is_done(scores: Database, shard: int) -> bool:
     return bool(scores.rows("scores/find_shard", shard=shard))
-
-
-def _insert_predictions(
-    scores: Database, plan: ScoringPlan, users: RatingMatrix, hundredths_SN: Hundredths
-) -> None:
-    """Every user and every movie, movie by movie within a user."""
-    schema = prediction_schema(plan, _predictor(plan.run_dir).bundle.manifest.scale)
-    id_type = np.int64 if plan.wide_ids else np.int32
-    columns = [
-        pa.array(np.repeat(users.user_ids_U.astype(id_type), users.num_movies)),
-        pa.array(np.tile(users.movie_ids_M.astype(id_type), users.num_users)),
-        _decimals(hundredths_SN.ravel(), schema.field("predicted_rating").type),
-    ]
-    batch = pa.Table.from_arrays(columns, schema=schema)
-    scores.run_with("scores/insert_predicted_ratings", batch)
-
-
-def _decimals(hundredths: Hundredths, decimal_type: pa.DataType) -> pa.Array:
-    """Fixed-point numbers over the same memory: a decimal32 is its digits as an integer."""
-    return pa.Array.from_buffers(decimal_type, len(hundredths), [None, pa.py_buffer(hundredths)])
-
-
-def _insert_recommendations(
-    scores: Database,
-    plan: ScoringPlan,
-    users: RatingMatrix,
-    hundredths_SN: Hundredths,
-    top_ST: Columns,
-) -> None:
-    row_K, place_K = np.nonzero(top_ST >= 0)
-    column_K = top_ST[row_K, place_K]
-    schema = prediction_schema(plan, _predictor(plan.run_dir).bundle.manifest.scale)
-    decimal_type = schema.field("predicted_rating").type
-    batch = pa.table(
-        {
-            "user_id": users.user_ids_U[row_K],
-            "rank": place_K + 1,
-            "movie_id": users.movie_ids_M[column_K],
-            "predicted_rating": _decimals(hundredths_SN[row_K, column_K], decimal_type),
-        }
-    )
-    scores.run_with("scores/insert_recommendations", batch)
 
 
 def _insert_users(scores: Database, plan: ScoringPlan, users: RatingMatrix) -> None:

@@ -16,13 +16,16 @@ NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")
 )
 PUBLISHED = re.compile(
-    r"scores/(create|insert)_|scores/(find_shard|progress|counts|recommended_titles|typical_user)$"
+    r"scores/(dense/|factored/|create_|insert_)"
+    r"|scores/(find_shard|progress|counts|recommended_titles|typical_user)$"
 )
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 (the warehouse keeps UTC without saying so)
 ID, TEXT, NUMBER = pa.int64(), pa.string(), pa.float64()
 BATCH_TYPES = {
     "user_id": ID,
     "movie_id": ID,
+    "code": pa.list_(pa.float32(), 3),
+    "by_model": pa.bool_(),
     "rank": ID,
     "predicted_rating": pa.decimal32(3, 2),
     "title": TEXT,
@@ -97,9 +100,15 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
     if PUBLISHED.match(name):
         home.path.mkdir()
         with open_database(home.predictions) as scores:
-            for table in ("predicted_ratings", "recommendations", "users", "scoring_shards"):
+            for table in ("recommendations", "users", "scoring_shards", "movies"):
                 scores.run_with(f"scores/create_{table}", empty_batch())
-            scores.run_with("scores/create_movies", empty_batch())
+            if name.startswith("scores/factored/"):
+                for codes in ("user", "movie"):
+                    scores.run_with(f"scores/factored/create_{codes}_codes", empty_batch())
+                scores.run("scores/factored/create_prediction_scale", lowest=1, highest=5)
+                scores.run("scores/factored/identity")
+            else:
+                scores.run_with("scores/dense/create", empty_batch())
             yield scores
     else:
         with open_warehouse(home) as warehouse:
@@ -140,4 +149,6 @@ def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
     run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
+    by_kind |= name in {f"scores/{kind}/count" for kind in ("dense", "factored")}
+    by_kind |= name in {f"scores/factored/{kind}" for kind in ("identity", "selu")}
     assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE

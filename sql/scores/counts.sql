@@ -1,4 +1,4 @@
--- One row: what this file publishes.
+-- One row: what this file publishes beside its predictions.
 with biased_users as (
     select count(*) as num_bias_users
     from users
@@ -12,7 +12,6 @@ biased_movies as (
 )
 
 select
-    (select count(*) from predicted_ratings) as num_predictions,
     (select count(*) from recommendations) as num_recommendations,
     biased_users.num_bias_users,
     biased_movies.num_bias_movies

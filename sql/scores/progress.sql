@@ -1,5 +1,4 @@
--- One row: the shards in this file, their users, and the predictions that are really there.
+-- One row: the shards in this file, and their users.
 select
     (select count(*) from scoring_shards) as num_shards,
-    (select count(*) from users) as num_users,
-    (select count(*) from predicted_ratings) as num_predictions;
+    (select count(*) from users) as num_users;

@@ -1,0 +1,172 @@
+"""How the predictions of all users lie in the published file: as rows, or as factors.
+
+Shape legend: S users of a shard, B users in a batch, N movies of the warehouse, T top.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from deeprec.bundles import Bundle
+from deeprec.config import ScoreConfig
+from deeprec.factored import Codes, FactoredPredictor
+from deeprec.prediction import (
+    DECIMALS,
+    Hundredths,
+    Predictor,
+    best_unrated,
+    ends_in_hundredths,
+    in_hundredths,
+)
+from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.warehouse import Database
+
+
+@dataclass(frozen=True)
+class ScoredShard:
+    """A shard's rows: of its predictions in the storage's own form, and of recommendations."""
+
+    predictions: pa.Table
+    recommendations: pa.Table
+
+
+class Storage(Protocol):
+    """A form of `predicted_ratings`."""
+
+    def score_users(self, users: RatingMatrix) -> ScoredShard:
+        """Everything that is kept of a shard's users."""
+
+    def create(self, scores: Database) -> None:
+        """Make `predicted_ratings` in a new file, without any user."""
+
+    def insert(self, scores: Database, predictions: pa.Table) -> None:
+        """Put a shard's predictions into the file."""
+
+
+def open_storage(config: ScoreConfig, predictor: Predictor, schema: pa.Schema) -> Storage:
+    """The one that the configuration asks for.
+
+    Args:
+        config: the storage, and what is computed for it.
+        predictor: of all users.
+        schema: of `predicted_ratings`.
+
+    Raises:
+        BundleError: the model's predictions cannot be kept so.
+    """
+    if config.storage == "factored":
+        return FactoredStorage(config, FactoredPredictor.of(predictor), schema)
+    return DenseStorage(config, predictor, schema)
+
+
+@dataclass(frozen=True)
+class DenseStorage:
+    """A row a user and movie."""
+
+    config: ScoreConfig
+    predictor: Predictor
+    schema: pa.Schema
+
+    def score_users(self, users: RatingMatrix) -> ScoredShard:
+        """See `Storage`; movie by movie within a user."""
+        hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
+        recommended = []
+        for rows, scores in self.predictor.batches(users, self.config.batch_size):
+            hundredths_SN[rows] = in_hundredths(scores.predicted_BM, self.predictor.bundle)
+            batch = users.select_rows(rows)
+            best = _recommend(
+                batch, scores.unclipped_BM, self.config.top_n, self.predictor.bundle, self.schema
+            )
+            recommended.append(best)
+        id_type = self.schema.field("user_id").type.to_pandas_dtype()
+        columns = [
+            pa.array(np.repeat(users.user_ids_U.astype(id_type), users.num_movies)),
+            pa.array(np.tile(users.movie_ids_M.astype(id_type), users.num_users)),
+            _decimals(hundredths_SN.ravel(), self.schema),
+        ]
+        predictions = pa.Table.from_arrays(columns, schema=self.schema)
+        return ScoredShard(predictions, pa.concat_tables(recommended))
+
+    def create(self, scores: Database) -> None:
+        """See `Storage`."""
+        scores.run_with("scores/dense/create", self.schema.empty_table())
+
+    def insert(self, scores: Database, predictions: pa.Table) -> None:
+        """See `Storage`."""
+        scores.run_with("scores/dense/insert", predictions)
+
+
+@dataclass(frozen=True)
+class FactoredStorage:
+    """A code a user and a code a movie, and a view that multiplies them."""
+
+    config: ScoreConfig
+    predictor: FactoredPredictor
+    schema: pa.Schema
+
+    def score_users(self, users: RatingMatrix) -> ScoredShard:
+        """See `Storage`."""
+        codes, recommended = [], []
+        bundle = self.predictor.predictor.bundle
+        for start in range(0, users.num_users, self.config.batch_size):
+            batch = users.select_rows(slice(start, start + self.config.batch_size))
+            code = self.predictor.user_codes(batch)
+            codes.append(self._table("user_id", batch.user_ids_U, code))
+            unclipped_BN = self.predictor.unclipped(code)
+            best = _recommend(batch, unclipped_BN, self.config.top_n, bundle, self.schema)
+            recommended.append(best)
+        return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))
+
+    def create(self, scores: Database) -> None:
+        """See `Storage`; the movies' codes and the view are there from the beginning."""
+        predictor = self.predictor.predictor
+        movies = self._table("movie_id", predictor.movie_ids_N, self.predictor.movie_codes)
+        scores.run_with("scores/factored/create_movie_codes", movies)
+        nobody = movies.slice(0, 0).rename_columns(["user_id", "code", "by_model"])
+        scores.run_with("scores/factored/create_user_codes", nobody)
+        ends = ends_in_hundredths(predictor.bundle.manifest.scale)
+        lowest, highest = (end / 10**DECIMALS for end in ends)
+        scores.run("scores/factored/create_prediction_scale", lowest=lowest, highest=highest)
+        scores.run(f"scores/factored/{self.predictor.factors.activation}")
+        scores.run("scores/factored/create_predicted_ratings")
+
+    def insert(self, scores: Database, predictions: pa.Table) -> None:
+        """See `Storage`."""
+        scores.run_with("scores/factored/insert", predictions)
+
+    def _table(self, id_name: str, ids_B: Ids, codes: Codes) -> pa.Table:
+        num_codes = codes.code_BK.shape[1]
+        return pa.table(
+            {
+                id_name: pa.array(ids_B, self.schema.field(id_name).type),
+                "code": pa.FixedSizeListArray.from_arrays(codes.code_BK.ravel(), num_codes),
+                "by_model": codes.by_model_B,
+            }
+        )
+
+
+def _recommend(
+    users: RatingMatrix, unclipped_BN: Floats, top_n: int, bundle: Bundle, schema: pa.Schema
+) -> pa.Table:
+    """The best unrated movies of a batch of users, best first within each."""
+    top_BT = best_unrated(unclipped_BN, users, top_n)
+    row_K, place_K = np.nonzero(top_BT >= 0)
+    column_K = top_BT[row_K, place_K]
+    scale = bundle.manifest.scale
+    predicted_K = np.clip(unclipped_BN[row_K, column_K], scale.minimum, scale.maximum)
+    return pa.table(
+        {
+            "user_id": users.user_ids_U[row_K],
+            "rank": place_K + 1,
+            "movie_id": users.movie_ids_M[column_K],
+            "predicted_rating": _decimals(in_hundredths(predicted_K, bundle), schema),
+        }
+    )
+
+
+def _decimals(hundredths: Hundredths, schema: pa.Schema) -> pa.Array:
+    """Fixed-point numbers over the same memory: a decimal32 is its digits as an integer."""
+    decimal_type = schema.field("predicted_rating").type
+    return pa.Array.from_buffers(decimal_type, len(hundredths), [None, pa.py_buffer(hundredths)])

@@ -1,0 +1,127 @@
+"""Predictions as products of codes: the same as the graph's, in Python and in SQL."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from deeprec.bundles import open_bundle
+from deeprec.config import Config, load_config
+from deeprec.errors import BundleError
+from deeprec.factored import FactoredPredictor
+from deeprec.home import Home
+from deeprec.prediction import Predictor
+from deeprec.scoring import score
+from deeprec.training import train
+from deeprec.vectors import movie_ids, rating_matrix, read_users
+from deeprec.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from tests.deeprec.conftest import Kinds
+
+LONER, UNRATED = 99, (7000, 7001)
+FACTORED = ["score.storage=factored", "score.device=cpu", "score.top_n=4", "score.batch_size=7"]
+CENTRED = [
+    "model={hidden_layers=[6, 4], output_activation='identity', center='biases', has_rated=true}",
+    "train.num_epochs=2",
+    "train.device=cpu",
+    "split.dev_fraction=0.2",
+]
+
+
+def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(params=["network", "kernel-codes", "centred"])
+def factored(request: pytest.FixtureRequest, kinds: "Kinds", tmp_path: Path) -> tuple[Home, Path]:
+    """A home, and a bundle whose predictions are products: SELU, of movies' vectors, centred."""
+    home = Home(shutil.copytree(kinds.home.path, tmp_path / "home"))
+    if request.param in kinds.bundles:
+        return home, kinds.bundles[request.param]
+    return home, train(home, load_config(None, CENTRED)).bundle
+
+
+def told(bundle: Path, storage: str) -> Config:
+    return load_config(None, [*FACTORED, f"score.bundle={bundle}", f"score.storage={storage}"])
+
+
+def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> None:
+    """Of users and movies that the model knows, and of those for whom the biases answer."""
+    home, path = factored
+    with open_warehouse(home) as warehouse:
+        ids_N = movie_ids(warehouse)
+        everyone = rating_matrix(read_users(warehouse, 0, 10**6), ids_N)
+    bundle = open_bundle(path)
+    predictor = Predictor.over(bundle, bundle.model("cpu"), everyone)
+    products = FactoredPredictor.of(predictor)
+    assert {LONER} < set(everyone.user_ids_U.tolist())
+    assert set(UNRATED) < set(ids_N.tolist())
+    for rows, scores in predictor.batches(everyone, 9):
+        found_BN = products.unclipped(products.user_codes(everyone.select_rows(rows)))
+        np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
+
+
+def test_the_view_holds_what_the_table_would(factored: tuple[Home, Path]) -> None:
+    home, bundle = factored
+    dense = score(home, told(bundle, "dense"))
+    kept = shutil.copy(dense.path, home.path / "dense.duckdb")
+    report = score(home, told(bundle, "factored"))
+    assert dense.num_predictions == report.num_predictions > 0
+    everything = "select * from {} order by all"
+    expected = query(kept, everything.format("predicted_ratings"))
+    found = query(report.path, everything.format("predicted_ratings"))
+    assert [row[:2] for row in expected] == [row[:2] for row in found]
+    differences = [abs(one[2] - other[2]) for one, other in zip(expected, found, strict=True)]
+    assert max(differences) <= 0.01  # a half may be rounded up here and down there
+    assert 0.95 < differences.count(0) / len(differences)
+    for table in ("movies", "users"):
+        sql = everything.format(table)
+        assert query(kept, sql) == query(report.path, sql)
+    best = "select user_id, rank, predicted_rating from recommendations order by all"
+    for one, other in zip(query(kept, best), query(report.path, best), strict=True):
+        assert one[:2] == other[:2]
+        assert abs(one[2] - other[2]) <= 0.01
+    assert [("movie_codes",), ("user_codes",)] == query(
+        report.path,
+        "select table_name from duckdb_tables() where table_name like '%codes' order by 1",
+    )
+
+
+def test_a_recommendation_is_rated_as_the_view_rates_it(factored: tuple[Home, Path]) -> None:
+    home, bundle = factored
+    report = score(home, told(bundle, "factored"))
+    ((num_rows, largest),) = query(
+        report.path,
+        "select count(*), max(abs(r.predicted_rating - p.predicted_rating)) "
+        "from recommendations r join predicted_ratings p using (user_id, movie_id)",
+    )
+    assert (report.num_recommendations, True) == (num_rows, largest <= 0.01)
+
+
+@pytest.mark.parametrize("kind", ["kernel", "user-kernel", "blend"])
+def test_a_model_that_is_no_product_is_refused_before_anything_is_made(
+    kinds: "Kinds", tmp_path: Path, kind: str
+) -> None:
+    home = Home(shutil.copytree(kinds.home.path, tmp_path / "home"))
+    with pytest.raises(BundleError, match=r"no products .* use score.storage = \"dense\""):
+        score(home, told(kinds.bundles[kind], "factored"))
+    assert not home.predictions.exists()
+    assert not home.runs.exists() or not list(home.runs.iterdir())
+
+
+def test_an_output_that_no_product_follows_has_no_codes_in_its_bundle(
+    kinds: "Kinds", tmp_path: Path
+) -> None:
+    home = Home(shutil.copytree(kinds.home.path, tmp_path / "home"))
+    sigmoid = CENTRED[0].replace("identity", "sigmoid")
+    bundle = train(home, load_config(None, [sigmoid, *CENTRED[1:]])).bundle
+    assert ["manifest.json", "model.onnx", "movies.parquet"] == sorted(
+        file.name for file in bundle.iterdir()
+    )
+    with pytest.raises(BundleError, match="no products"):
+        score(home, told(bundle, "factored"))

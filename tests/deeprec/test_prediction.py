@@ -1,0 +1,32 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from deeprec.prediction import best_unrated
+from deeprec.ratings import RatingMatrix
+
+
+@given(
+    num_movies=st.integers(1, 400),
+    top_n=st.integers(1, 12),
+    density=st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_best_are_those_that_sorting_everything_gives(
+    num_movies: int, top_n: int, density: float, seed: int
+) -> None:
+    """Whether all columns are looked at or groups of them; no two values are equal here."""
+    rng = np.random.default_rng(seed)
+    predicted_BN = rng.permutation(5 * num_movies).reshape(5, num_movies).astype(np.float32)
+    is_rated_BN = rng.random((5, num_movies)) < density
+    values = sparse.csr_array(is_rated_BN.astype(np.float32))
+    users = RatingMatrix(np.arange(5), np.arange(num_movies), values)
+    before_BN = predicted_BN.copy()
+    found_BT = best_unrated(predicted_BN, users, top_n)
+    assert (before_BN == predicted_BN).all()
+    for row in range(5):
+        order = np.argsort(-predicted_BN[row])
+        expected = order[~is_rated_BN[row][order]][:top_n]
+        padding = [-1] * (min(top_n, num_movies) - len(expected))
+        assert [*expected.tolist(), *padding] == found_BT[row].tolist()
