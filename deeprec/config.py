@@ -351,9 +351,9 @@ class WarehouseConfig(_Section):
 
     threads: int | None = Field(None, ge=1, description="default: all cores")
     memory_limit: str | None = Field(
-        None,
+        "2GB",
         pattern=r"^\d+(\.\d+)? ?([KMGT]i?B|%)$",
-        description="such as 4GB; default: DuckDB's own",
+        description="such as 4GB; beyond it DuckDB works on disk",
     )
     lock_timeout_s: float = Field(600.0, ge=0, description="wait for another writer, in seconds")
 

@@ -69,15 +69,19 @@ class Database:
             return query.to_arrow_table()
 
     def run_with(
-        self, name: str, batch: pa.Table | pa.RecordBatch, /, **parameters: object
+        self,
+        name: str,
+        batch: pa.Table | pa.RecordBatch,  # noqa: ARG002 - DuckDB finds it by its name
+        /,
+        **parameters: object,
     ) -> None:
-        """Execute a statement that reads the Arrow table `batch` under that name."""
-        self._connection.register("batch", batch)
-        try:
-            self.run(name, **parameters)
-        finally:
-            with suppress(duckdb.Error):  # a failed transaction refuses even that, until it ends
-                self._connection.unregister("batch")
+        """Execute a statement that reads the Arrow table `batch` under that name.
+
+        The name is looked up in this function. A table that is registered instead would be held
+        in memory until the transaction ends, and with it all that one reads in.
+        """
+        with _translated():
+            self._connection.execute(statement(name), parameters or None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
