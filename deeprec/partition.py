@@ -10,10 +10,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.errors import SourceError, SplitError
+from deeprec.progress import Progress
 from deeprec.protocols import Counts
 from deeprec.readers.chunks import digest_file
 from deeprec.readers.pairs import read_pairs
 from deeprec.splits import FileSplit, LastKSplit, ListedSplit, Part, Split, TimeSplit
+from deeprec.user_lists import fill_lists
 from deeprec.warehouse import Database
 
 _FORGET = ("stale", "stale_vectors", "stale_counts", "stale_unions", "stale_lists")
@@ -55,7 +57,7 @@ def _digest(part: Part, path: Path) -> str:
         ) from error
 
 
-def refresh_split(warehouse: Database, split: Split, digest: str) -> bool:
+def refresh_split(warehouse: Database, split: Split, digest: str, progress: Progress) -> bool:
     """Apply the split unless it has been applied to these ratings; whether it was applied.
 
     Raises:
@@ -71,7 +73,7 @@ def refresh_split(warehouse: Database, split: Split, digest: str) -> bool:
     warehouse.run("splits/count", split_id=split.split_id)
     warehouse.run("splits/count_unions", split_id=split.split_id)
     _check_counts(warehouse, split)
-    warehouse.run("vectors/build_split", split_id=split.split_id)
+    fill_lists(warehouse, "parts", "vectors/insert_split", progress, split_id=split.split_id)
     warehouse.run(
         "splits/record",
         split_id=split.split_id,

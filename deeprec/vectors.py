@@ -31,6 +31,7 @@ from deeprec.progress import Progress, silent
 from deeprec.protocols import Comparison, compare
 from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale
 from deeprec.splits import Part, Split
+from deeprec.user_lists import fill_lists
 from deeprec.warehouse import Database, open_warehouse
 
 _PARTS = list(Part)
@@ -89,13 +90,10 @@ def materialize(home: Home, config: Config, progress: Progress = silent) -> Mate
     split, protocol = pin(config.split), config.protocol
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = data_digest(warehouse)
-        progress("materialize", 0, 2, "relations")
         with warehouse.transaction():
-            vectors_changed = _refresh_vectors(warehouse, digest)
-        progress("materialize", 1, 2, "relations")
+            vectors_changed = _refresh_vectors(warehouse, digest, progress)
         with warehouse.transaction():
-            split_changed = refresh_split(warehouse, split, digest)
-        progress("materialize", 2, 2, "relations")
+            split_changed = refresh_split(warehouse, split, digest, progress)
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
         counts = counts_by_parts(warehouse, split)
         report = MaterializeReport(
@@ -240,12 +238,12 @@ def _part_codes(parts: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     return np.asarray(code_of_entry[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
-def _refresh_vectors(warehouse: Database, digest: str) -> bool:
+def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> bool:
     """Rebuild `user_vectors` unless it was built from these ratings; whether it was rebuilt."""
     if warehouse.rows("vectors/built_from") == [(digest,)]:
         return False
     warehouse.run("vectors/clear")
-    warehouse.run("vectors/build")
+    fill_lists(warehouse, "ratings", "vectors/insert", progress)
     warehouse.run("vectors/forget")
     warehouse.run("vectors/record", data_digest=digest, built_at=_now())
     _, _, num_ratings, num_in_vectors = warehouse.row("vectors/counts")

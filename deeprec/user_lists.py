@@ -1,0 +1,60 @@
+"""From a row a rating to a list a user: sorted in SQL, cut here, a range of users at a time.
+
+Sorting and cutting takes a fraction of the time and memory that SQL's list aggregates take.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from deeprec.progress import Progress
+from deeprec.warehouse import Database
+
+_RATINGS_AT_ONCE = 4_000_000
+_USER = "user_index"
+
+
+def fill_lists(
+    warehouse: Database, what: str, insert: str, progress: Progress, **parameters: object
+) -> None:
+    """Run `insert` on every user's lists of what `vectors/sorted_{what}` gives a row a rating.
+
+    Args:
+        warehouse: in a transaction.
+        what: `ratings` or `parts`, which `vectors/sort_{what}` can sort.
+        insert: a statement over `batch`: `user_index`, and a list for each other column.
+        progress: told of the users done.
+        parameters: of the statement.
+    """
+    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
+    users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
+    warehouse.run(f"vectors/sort_{what}")
+    for first in range(0, num_users, users_at_once):
+        end = min(first + users_at_once, num_users)
+        rows = warehouse.table(f"vectors/sorted_{what}", first_user=first, end_user=end)
+        warehouse.run_with(insert, lists_by_user(rows, first, end), **parameters)
+        progress("materialize", end, num_users, f"users' {what}")
+    warehouse.run(f"vectors/drop_sorted_{what}")
+
+
+def lists_by_user(rows: pa.Table, first_user: int, end_user: int) -> pa.Table:
+    """One row a user of a range, with a list for each column but `user_index`.
+
+    Args:
+        rows: by ascending `user_index`.
+        first_user: of the range; a user without rows gets empty lists.
+        end_user: the one after the last.
+    """
+    columns = rows.combine_chunks()
+    users = np.arange(first_user, end_user + 1, dtype=np.int32)
+    bounds = np.searchsorted(columns[_USER].to_numpy(), users).astype(np.int32)
+    lists = {
+        name: pa.ListArray.from_arrays(bounds, _one_chunk(columns[name]))
+        for name in columns.column_names
+        if name != _USER
+    }
+    return pa.table({_USER: users[:-1], **lists})
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; without rows it has no chunk at all."""
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -1,0 +1,2 @@
+-- Removes `sorted_parts`.
+drop table if exists sorted_parts;

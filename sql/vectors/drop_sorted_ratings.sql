@@ -1,0 +1,2 @@
+-- Removes `sorted_ratings`.
+drop table if exists sorted_ratings;
