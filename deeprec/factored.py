@@ -16,26 +16,20 @@ from deeprec.models import Factors, Model, factors_of
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
 
+# The one activation beside the identity that `AutoencoderConfig.has_user_codes` lets by.
 _SELU_SCALE, _SELU_ALPHA = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Codes that are kept, and whether the model or the biases have made each."""
-
-    code_BK: Floats
-    by_model_B: npt.NDArray[np.bool_]
+_LEAST = np.float32(-0.99)  # of its lowest value, which it never reaches
 
 
 @dataclass(frozen=True)
 class FactoredPredictor:
-    """What `Predictor` predicts, as products of codes.
+    """What `Predictor` predicts, as an activation of products of codes.
 
     A code that is kept is the model's own and two more coordinates, by which a product is the
-    bias prediction wherever the model knows the user or the movie not at all:
+    bias prediction, the activation undone, where the model knows the user or the movie not at all:
 
-        user the model knows       code     0    mean + user bias
-        user it does not           0        1    mean
+        user the model knows       code     0                    mean + user bias
+        user it does not           0        1                    mean
         movie it knows             weights  mean + movie bias    0
         movie it does not          0        0                    1
     """
@@ -53,19 +47,20 @@ class FactoredPredictor:
         return cls(predictor, require_factors(predictor.bundle, predictor.model))
 
     @cached_property
-    def movie_codes(self) -> Codes:
+    def movie_codes_NK(self) -> Floats:
         """Of all N movies."""
         known_N = self.predictor.known_N
         weight_MC = self.factors.movie_codes(self.predictor.side)
         bundle = self.predictor.bundle
         code_NK = np.zeros((len(known_N), weight_MC.shape[1] + 2), dtype=np.float32)
         code_NK[known_N, :-2] = weight_MC
-        code_NK[known_N, -2] = bundle.manifest.global_mean + bundle.vocabulary.bias_M
+        mean_M = bundle.manifest.global_mean + bundle.vocabulary.bias_M
+        code_NK[known_N, -2] = self._before_activation(mean_M)
         code_NK[~known_N, -1] = 1
-        return Codes(code_NK, known_N)
+        return code_NK
 
-    def user_codes(self, users: RatingMatrix) -> Codes:
-        """Of a batch of users, over the movies of the warehouse."""
+    def user_codes(self, users: RatingMatrix) -> Floats:
+        """B x K: of a batch of users, over the movies of the warehouse."""
         bundle = self.predictor.bundle
         inputs = users.restrict_movies(bundle.vocabulary.movie_ids_M)
         code_BC = self.factors.user_codes(
@@ -75,18 +70,29 @@ class FactoredPredictor:
         code_BK = np.zeros((len(code_BC), code_BC.shape[1] + 2), dtype=np.float32)
         code_BK[is_known_B, :-2] = code_BC[is_known_B]
         code_BK[~is_known_B, -2] = 1
-        bias_B = bundle.biases.user_bias_U(inputs.values_UM)
-        code_BK[:, -1] = bundle.manifest.global_mean + np.where(is_known_B, bias_B, 0)
-        return Codes(code_BK, is_known_B)
+        bias_B = np.where(is_known_B, bundle.biases.user_bias_U(inputs.values_UM), 0)
+        code_BK[:, -1] = self._before_activation(bundle.manifest.global_mean + bias_B)
+        return code_BK
 
-    def unclipped(self, users: Codes) -> Floats:
-        """B x N: predictions before the clip."""
-        movies = self.movie_codes
-        product_BN: Floats = users.code_BK @ movies.code_BK.T
+    def products(self, code_BK: Floats) -> Floats:
+        """B x N: predictions before activation and clip, in the order of those after them."""
+        product_BN: Floats = code_BK @ self.movie_codes_NK.T
+        return product_BN
+
+    def activated(self, products: Floats) -> Floats:
+        """Predictions before the clip."""
         if self.factors.activation == "identity":
-            return product_BN
-        by_model_BN = users.by_model_B[:, None] & movies.by_model_B
-        return np.where(by_model_BN, _selu(product_BN), product_BN)
+            return products
+        negative = _SELU_ALPHA * np.expm1(np.minimum(products, 0))
+        return _SELU_SCALE * np.where(products > 0, products, negative)
+
+    def _before_activation(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """What the activation makes these ratings of."""
+        if self.factors.activation == "identity":
+            return ratings
+        positive = ratings / _SELU_SCALE
+        negative = np.log1p(np.clip(positive / _SELU_ALPHA, _LEAST, 0))
+        return np.where(ratings > 0, positive, negative)
 
 
 def require_factors(bundle: Bundle, model: Model) -> Factors:
@@ -102,9 +108,10 @@ def require_factors(bundle: Bundle, model: Model) -> Factors:
             "linear, or SELU without centring; this model's predictions are no products of a "
             'code a user and a code a movie: use score.storage = "dense"'
         )
+    lowest = _SELU_SCALE * _SELU_ALPHA * _LEAST
+    if factors.activation == "selu" and bundle.manifest.scale.minimum < lowest:
+        raise BundleError(
+            f'{bundle.path}: score.storage = "factored" cannot keep ratings below {lowest:.2f} '
+            'behind a SELU: use score.storage = "dense"'
+        )
     return factors
-
-
-def _selu(x_BN: Floats) -> Floats:
-    """Beside the identity the one activation that `AutoencoderConfig.has_user_codes` lets by."""
-    return _SELU_SCALE * np.where(x_BN > 0, x_BN, _SELU_ALPHA * np.expm1(np.minimum(x_BN, 0)))

@@ -41,6 +41,7 @@ SIDE = "side"
 _PLAN = "plan.json"
 _DECISIVE = {"storage", "top_n", "shard_cells", "storage_version", "batch_size", "device"}
 _MOST_DIGITS = 9  # of a 32-bit decimal
+_FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
 _VECTOR_SCHEMA = pa.schema(
     [
@@ -175,7 +176,8 @@ def _new_plan(
     num_users, num_movies, _, _ = warehouse.row("vectors/counts")
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%S%f}-{fingerprint[:8]}"
-    users_per_shard = max(1, config.score.shard_cells // num_movies)
+    kept_a_user = num_movies if config.score.storage == "dense" else num_movies // _FACTORED
+    users_per_shard = max(1, config.score.shard_cells // max(kept_a_user, 1))
     return ScoringPlan(
         run_id=run_id,
         run_dir=home.runs / run_id,

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from deeprec.bundles import Bundle
 from deeprec.config import ScoreConfig
-from deeprec.factored import Codes, FactoredPredictor
+from deeprec.factored import FactoredPredictor
 from deeprec.prediction import (
     DECIMALS,
     Hundredths,
@@ -76,10 +76,9 @@ class DenseStorage:
         for rows, scores in self.predictor.batches(users, self.config.batch_size):
             hundredths_SN[rows] = in_hundredths(scores.predicted_BM, self.predictor.bundle)
             batch = users.select_rows(rows)
-            best = _recommend(
-                batch, scores.unclipped_BM, self.config.top_n, self.predictor.bundle, self.schema
-            )
-            recommended.append(best)
+            best = _Best.of(batch, scores.unclipped_BM, self.config.top_n)
+            table = best.table(batch, best.value_K, self.predictor.bundle, self.schema)
+            recommended.append(table)
         id_type = self.schema.field("user_id").type.to_pandas_dtype()
         columns = [
             pa.array(np.repeat(users.user_ids_U.astype(id_type), users.num_movies)),
@@ -112,19 +111,19 @@ class FactoredStorage:
         bundle = self.predictor.predictor.bundle
         for start in range(0, users.num_users, self.config.batch_size):
             batch = users.select_rows(slice(start, start + self.config.batch_size))
-            code = self.predictor.user_codes(batch)
-            codes.append(self._table("user_id", batch.user_ids_U, code))
-            unclipped_BN = self.predictor.unclipped(code)
-            best = _recommend(batch, unclipped_BN, self.config.top_n, bundle, self.schema)
-            recommended.append(best)
+            code_BK = self.predictor.user_codes(batch)
+            codes.append(self._table("user_id", batch.user_ids_U, code_BK))
+            best = _Best.of(batch, self.predictor.products(code_BK), self.config.top_n)
+            ratings_K = self.predictor.activated(best.value_K)
+            recommended.append(best.table(batch, ratings_K, bundle, self.schema))
         return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))
 
     def create(self, scores: Database) -> None:
         """See `Storage`; the movies' codes and the view are there from the beginning."""
         predictor = self.predictor.predictor
-        movies = self._table("movie_id", predictor.movie_ids_N, self.predictor.movie_codes)
+        movies = self._table("movie_id", predictor.movie_ids_N, self.predictor.movie_codes_NK)
         scores.run_with("scores/factored/create_movie_codes", movies)
-        nobody = movies.slice(0, 0).rename_columns(["user_id", "code", "by_model"])
+        nobody = movies.slice(0, 0).rename_columns(["user_id", "code"])
         scores.run_with("scores/factored/create_user_codes", nobody)
         ends = ends_in_hundredths(predictor.bundle.manifest.scale)
         lowest, highest = (end / 10**DECIMALS for end in ends)
@@ -136,34 +135,41 @@ class FactoredStorage:
         """See `Storage`."""
         scores.run_with("scores/factored/insert", predictions)
 
-    def _table(self, id_name: str, ids_B: Ids, codes: Codes) -> pa.Table:
-        num_codes = codes.code_BK.shape[1]
+    def _table(self, id_name: str, ids_B: Ids, code_BK: Floats) -> pa.Table:
+        ids = pa.array(ids_B, self.schema.field(id_name).type)
+        codes = pa.FixedSizeListArray.from_arrays(code_BK.ravel(), code_BK.shape[1])
+        return pa.table({id_name: ids, "code": codes})
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best unrated movies of a batch of users, best first within each: K of them in all."""
+
+    row_K: Ids
+    place_K: Ids
+    column_K: Ids
+    value_K: Floats
+
+    @classmethod
+    def of(cls, users: RatingMatrix, value_BN: Floats, top_n: int) -> "_Best":
+        """Those of the highest values."""
+        top_BT = best_unrated(value_BN, users, top_n)
+        row_K, place_K = np.nonzero(top_BT >= 0)
+        column_K = top_BT[row_K, place_K]
+        return cls(row_K, place_K, column_K, value_BN[row_K, column_K])
+
+    def table(
+        self, users: RatingMatrix, unclipped_K: Floats, bundle: Bundle, schema: pa.Schema
+    ) -> pa.Table:
+        """Rows of `recommendations`."""
         return pa.table(
             {
-                id_name: pa.array(ids_B, self.schema.field(id_name).type),
-                "code": pa.FixedSizeListArray.from_arrays(codes.code_BK.ravel(), num_codes),
-                "by_model": codes.by_model_B,
+                "user_id": users.user_ids_U[self.row_K],
+                "rank": self.place_K + 1,
+                "movie_id": users.movie_ids_M[self.column_K],
+                "predicted_rating": _decimals(in_hundredths(unclipped_K, bundle), schema),
             }
         )
-
-
-def _recommend(
-    users: RatingMatrix, unclipped_BN: Floats, top_n: int, bundle: Bundle, schema: pa.Schema
-) -> pa.Table:
-    """The best unrated movies of a batch of users, best first within each."""
-    top_BT = best_unrated(unclipped_BN, users, top_n)
-    row_K, place_K = np.nonzero(top_BT >= 0)
-    column_K = top_BT[row_K, place_K]
-    scale = bundle.manifest.scale
-    predicted_K = np.clip(unclipped_BN[row_K, column_K], scale.minimum, scale.maximum)
-    return pa.table(
-        {
-            "user_id": users.user_ids_U[row_K],
-            "rank": place_K + 1,
-            "movie_id": users.movie_ids_M[column_K],
-            "predicted_rating": _decimals(in_hundredths(predicted_K, bundle), schema),
-        }
-    )
 
 
 def _decimals(hundredths: Hundredths, schema: pa.Schema) -> pa.Array:

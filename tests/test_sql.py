@@ -25,7 +25,11 @@ BATCH_TYPES = {
     "user_id": ID,
     "movie_id": ID,
     "code": pa.list_(pa.float32(), 3),
-    "by_model": pa.bool_(),
+    "user_index": pa.int32(),
+    "movie_indexes": pa.list_(pa.int32()),
+    "ratings": pa.list_(pa.float32()),
+    "rating_days": pa.list_(pa.int32()),
+    "parts": pa.list_(TEXT),
     "rank": ID,
     "predicted_rating": pa.decimal32(3, 2),
     "title": TEXT,
@@ -87,6 +91,7 @@ PARAMETERS = {
     "dev_through": NOW.date(),
     "test_through": NOW.date(),
 }
+VERBS = ("sort", "sorted", "drop_sorted")
 SOURCE = "\n".join(
     file.read_text(encoding="utf-8")
     for package in ("deeprec", "flows")
@@ -115,6 +120,8 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
             warehouse.run("splits/random", seed=0, test_fraction=0.1, dev_fraction=0.1)
             warehouse.run_with("splits/list_pairs", empty_batch())
             warehouse.run("ratings/find_superseded")
+            for what in ("ratings", "parts"):
+                warehouse.run(f"vectors/sort_{what}")
             yield warehouse
 
 
@@ -149,6 +156,7 @@ def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
     run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
+    by_kind |= name in {f"vectors/{verb}_{what}" for verb in VERBS for what in ("ratings", "parts")}
     by_kind |= name in {f"scores/{kind}/count" for kind in ("dense", "factored")}
     by_kind |= name in {f"scores/factored/{kind}" for kind in ("identity", "selu")}
     assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE

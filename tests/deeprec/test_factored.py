@@ -62,7 +62,9 @@ def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> No
     assert {LONER} < set(everyone.user_ids_U.tolist())
     assert set(UNRATED) < set(ids_N.tolist())
     for rows, scores in predictor.batches(everyone, 9):
-        found_BN = products.unclipped(products.user_codes(everyone.select_rows(rows)))
+        found_BN = products.activated(
+            products.products(products.user_codes(everyone.select_rows(rows)))
+        )
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
 
 

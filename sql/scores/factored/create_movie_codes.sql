@@ -2,6 +2,5 @@
 create or replace table movie_codes as
 select
     movie_id,
-    code,
-    by_model
+    code
 from batch;

@@ -4,7 +4,6 @@ with products as (
     select
         user_codes.user_id,
         movie_codes.movie_id,
-        user_codes.by_model and movie_codes.by_model as by_model,
         array_inner_product(user_codes.code, movie_codes.code) as product
     from user_codes
     cross join movie_codes
@@ -17,7 +16,7 @@ select
         prediction_scale.lowest,
         least(
             prediction_scale.highest,
-            if(products.by_model, output_activation(products.product), products.product)
+            output_activation(products.product)
         )
     )::decimal(9, 2) as predicted_rating
 from products

@@ -2,7 +2,6 @@
 create or replace table user_codes as
 select
     user_id,
-    code,
-    by_model
+    code
 from batch
 where false;

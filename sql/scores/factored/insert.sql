@@ -1,7 +1,6 @@
 -- One new row a user of a shard.
-insert into user_codes (user_id, code, by_model)
+insert into user_codes (user_id, code)
 select
     user_id,
-    code,
-    by_model
+    code
 from batch;
