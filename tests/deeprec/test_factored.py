@@ -71,7 +71,7 @@ def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> No
 def test_the_view_holds_what_the_table_would(factored: tuple[Home, Path]) -> None:
     home, bundle = factored
     dense = score(home, told(bundle, "dense"))
-    kept = shutil.copy(dense.path, home.path / "dense.duckdb")
+    kept = Path(shutil.copy(dense.path, home.path / "dense.duckdb"))
     report = score(home, told(bundle, "factored"))
     assert dense.num_predictions == report.num_predictions > 0
     everything = "select * from {} order by all"
