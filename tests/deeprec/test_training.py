@@ -269,7 +269,8 @@ def test_a_blend_is_sealed_with_every_members_files(
 ) -> None:
     bundle = bundle_of(blended_home, blend_config)
     files = {str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file()}
-    expected = {"users/model.onnx", "kernel/model.onnx", "movies.parquet"}
+    expected = {"kernel/model.onnx", "movies.parquet"}
+    expected |= {f"users/{name}" for name in ("model.onnx", "users.onnx", "movies.npy")}
     expected |= {f"movies/{name}" for name in ("model.onnx", "movies.onnx", "users.parquet")}
     assert expected == set(bundle.manifest.digests)
     assert {*expected, "manifest.json"} == files
