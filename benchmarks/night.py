@@ -106,6 +106,7 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
     for stage, (arguments, rows, result) in stages.items():
         started = time.monotonic()
         report, usage = _measured([stage, *arguments])
+        num_users = int(report.get("num_users", num_users))
         yield StageCost(
             num_ratings=num_ratings,
             stage=stage,

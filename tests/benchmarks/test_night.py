@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.machine import this_machine
 from benchmarks.night import NightReport, StageCost, draw_costs
+from benchmarks.queries import time_queries
 
 ROOT = Path(__file__).parents[2]
 STAGES = ["sample", "ingest", "materialize", "train", "score"]
@@ -31,6 +32,16 @@ def test_a_night_tells_what_each_stage_took(tmp_path: Path) -> None:
     for cost in report.costs:
         assert min(cost.seconds, cost.cpu_seconds, cost.peak_bytes, cost.disk_bytes) > 0
     assert "| 20,000 | score |" in done.stdout
+    published = tmp_path / "home" / "2e4" / "home" / "predictions.duckdb"
+    asked = {
+        name: (num_rows, len(waits)) for name, num_rows, waits in time_queries(published, 3, 0)
+    }
+    assert {
+        "a user's every movie": (17_770, 3),
+        "one pair": (1, 3),
+        "a movie for every user": (rows["train"], 3),
+        "a user's recommendations": (10, 3),
+    } == asked
 
 
 def test_a_slope_is_that_of_the_logarithms(tmp_path: Path) -> None:
