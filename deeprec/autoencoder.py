@@ -93,11 +93,11 @@ class Autoencoder(nn.Module):
         inner = mirrored if decoder_layers is None else tuple(decoder_layers)
         down = list(pairwise([num_columns, *hidden_layers]))
         up = list(pairwise([hidden_layers[-1], *inner, num_columns]))
-        self.encoder_weights_HI = _weights(down, generator)
+        self.encoder_weights_IH = _by_input(_weights(down, generator))
         self.encoder_biases_H = _biases(down)
         self.decoder_weights_HI = nn.ParameterList() if tied else _weights(up, generator)
         self.decoder_biases_H = _biases(up)
-        self.rated_weights_HI = _weights(down[:1] if has_rated else [], generator)
+        self.rated_weights_IH = _by_input(_weights(down[:1] if has_rated else [], generator))
         layers = [*down, *up] if kernel_size else []
         self.kernels = nn.ModuleList(
             SparsityKernel(outputs, inputs, kernel_size, generator) for inputs, outputs in layers
@@ -111,7 +111,7 @@ class Autoencoder(nn.Module):
     @property
     def has_rated(self) -> bool:
         """Whether the first layer also sees which columns are rated."""
-        return bool(self.rated_weights_HI)
+        return bool(self.rated_weights_IH)
 
     def forward(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
         """B x N: what the network makes of its input."""
@@ -122,14 +122,14 @@ class Autoencoder(nn.Module):
         first_BH = functional.linear(x_BN, self._encoder_weight_HI(0), self.encoder_biases_H[0])
         if self.has_rated:
             assert rated_BN is not None, "this network needs to know which columns are rated"
-            first_BH = first_BH + functional.linear(rated_BN, self.rated_weights_HI[0])
+            first_BH = first_BH + functional.linear(rated_BN, self.rated_weights_IH[0].T)
         return self._after_first(first_BH)
 
     def encode_sparse(self, pattern: Pattern, x_R: Tensor, rated_R: Tensor) -> Tensor:
         """B x C: the same of rows that hold `x_R` and `rated_R` where they are rated."""
-        first_BH = sparse_times_dense(pattern, x_R, self._encoder_weight_HI(0))
+        first_BH = sparse_times_dense(pattern, x_R, self._encoder_weight_HI(0).T)
         if self.has_rated:
-            first_BH = first_BH + sparse_times_dense(pattern, rated_R, self.rated_weights_HI[0])
+            first_BH = first_BH + sparse_times_dense(pattern, rated_R, self.rated_weights_IH[0])
         return self._after_first(first_BH + self.encoder_biases_H[0])
 
     def decode(self, code_BC: Tensor) -> Tensor:
@@ -160,9 +160,9 @@ class Autoencoder(nn.Module):
 
     def matrices(self) -> Iterator[Tensor]:
         """Every weight matrix that is learned; neither biases nor kernels."""
-        yield from self.encoder_weights_HI
+        yield from self.encoder_weights_IH
         yield from self.decoder_weights_HI
-        yield from self.rated_weights_HI
+        yield from self.rated_weights_IH
 
     def _after_first(self, first_BH: Tensor) -> Tensor:
         """B x C: the code that belongs to the first layer's sums."""
@@ -176,7 +176,7 @@ class Autoencoder(nn.Module):
         return functional.dropout(h_BH, self.encoder_dropout, self.training)
 
     def _encoder_weight_HI(self, layer: int) -> Tensor:
-        weight_HI: Tensor = self.encoder_weights_HI[layer]
+        weight_HI: Tensor = self.encoder_weights_IH[layer].T
         if self.kernels:
             weight_HI = weight_HI * self.kernels[layer]()
         return weight_HI
@@ -184,7 +184,7 @@ class Autoencoder(nn.Module):
     def _decoder_weight_HI(self, layer: int) -> Tensor:
         weight_HI: Tensor
         if self.tied:
-            weight_HI = self.encoder_weights_HI[-1 - layer].T
+            weight_HI = self.encoder_weights_IH[-1 - layer]
         else:
             weight_HI = self.decoder_weights_HI[layer]
         if self.kernels:
@@ -298,6 +298,11 @@ def _weights(shapes: list[tuple[int, int]], generator: torch.Generator) -> nn.Pa
         nn.init.xavier_uniform_(torch.empty(num_outputs, num_inputs), generator=generator)
         for num_inputs, num_outputs in shapes
     )
+
+
+def _by_input(weights_HI: nn.ParameterList) -> nn.ParameterList:
+    """The same, a row an input: sparse rows read such rows whole, and gradients come as such."""
+    return nn.ParameterList(weight_HI.detach().T.contiguous() for weight_HI in weights_HI)
 
 
 def _biases(shapes: list[tuple[int, int]]) -> nn.ParameterList:

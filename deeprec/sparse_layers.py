@@ -67,10 +67,10 @@ class Pattern:
         )
 
 
-def sparse_times_dense(pattern: Pattern, values_R: Tensor, weight_HN: Tensor) -> Tensor:
+def sparse_times_dense(pattern: Pattern, values_R: Tensor, weight_NH: Tensor) -> Tensor:
     """B x H: rows of values times a dense weight; no gradient reaches the values."""
     product_BH: Tensor = _SparseTimesDense.apply(  # type: ignore[no-untyped-call]
-        pattern, values_R, weight_HN
+        pattern, values_R, weight_NH
     )
     return product_BH
 
@@ -85,17 +85,17 @@ def dense_at_cells(pattern: Pattern, inputs_BH: Tensor, weight_NH: Tensor) -> Te
 
 class _SparseTimesDense(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pattern: Pattern, values_R: Tensor, weight_HN: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+    def forward(ctx: Any, pattern: Pattern, values_R: Tensor, weight_NH: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
         ctx.pattern = pattern
         ctx.save_for_backward(values_R)
-        product_BH: Tensor = pattern.matrix(values_R) @ weight_HN.T
+        product_BH: Tensor = pattern.matrix(values_R) @ weight_NH
         return product_BH
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_BH: Tensor) -> tuple[None, None, Tensor]:  # noqa: ANN401
         (values_R,) = ctx.saved_tensors
-        return None, None, (ctx.pattern.transposed(values_R) @ gradient_BH.contiguous()).T
+        return None, None, ctx.pattern.transposed(values_R) @ gradient_BH.contiguous()
 
 
 class _DenseAtCells(torch.autograd.Function):

@@ -30,7 +30,7 @@ def selu(x: float) -> float:
 
 
 def set_weights(network: Autoencoder, *weights: list[list[float]]) -> None:
-    matrices = [*network.encoder_weights_HI, *network.decoder_weights_HI]
+    matrices = [*(w.T for w in network.encoder_weights_IH), *network.decoder_weights_HI]
     with torch.no_grad():
         for matrix, values in zip(matrices, weights, strict=True):
             matrix.copy_(torch.tensor(values))
@@ -59,7 +59,7 @@ def test_forward_is_the_posters_equation() -> None:
 
 def test_the_decoder_mirrors_the_encoder() -> None:
     network = Autoencoder(10, [7, 5, 3])
-    assert [(7, 10), (5, 7), (3, 5)] == [tuple(w.shape) for w in network.encoder_weights_HI]
+    assert [(10, 7), (7, 5), (5, 3)] == [tuple(w.shape) for w in network.encoder_weights_IH]
     assert [(5, 3), (7, 5), (10, 7)] == [tuple(w.shape) for w in network.decoder_weights_HI]
     assert (4, 3) == network.encode(torch.zeros(4, 10)).shape
     assert (4, 10) == network(torch.zeros(4, 10)).shape
@@ -90,7 +90,7 @@ def test_an_activation_is_what_its_name_says(name: str, below: float, above: flo
 def test_weights_start_xavier_uniform_and_biases_at_zero() -> None:
     network = Autoencoder(300, [200])
     bound = math.sqrt(6 / (300 + 200))
-    weights = network.encoder_weights_HI[0]
+    weights = network.encoder_weights_IH[0]
     assert bound == pytest.approx(weights.abs().max().item(), rel=1e-3)
     assert bound / math.sqrt(3) == pytest.approx(weights.std().item(), rel=0.02)
     assert not any(bias.any() for bias in [*network.encoder_biases_H, *network.decoder_biases_H])
@@ -100,17 +100,17 @@ def test_initial_weights_follow_from_the_seed_alone() -> None:
     before = torch.get_rng_state()
     first, again, other = (Autoencoder(6, [3], seed=seed) for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
-    assert torch.equal(first.encoder_weights_HI[0], again.encoder_weights_HI[0])
-    assert not torch.equal(first.encoder_weights_HI[0], other.encoder_weights_HI[0])
+    assert torch.equal(first.encoder_weights_IH[0], again.encoder_weights_IH[0])
+    assert not torch.equal(first.encoder_weights_IH[0], other.encoder_weights_IH[0])
 
 
 def test_tied_decoder_weights_are_the_encoders_transposed() -> None:
     tied = Autoencoder(4, [3, 2], tied=True, seed=5)
     loose = Autoencoder(4, [3, 2], seed=5)
     with torch.no_grad():
-        pairs = zip(loose.decoder_weights_HI, reversed(tied.encoder_weights_HI), strict=True)
+        pairs = zip(loose.decoder_weights_HI, reversed(tied.encoder_weights_IH), strict=True)
         for matrix, mirrored in pairs:
-            matrix.copy_(mirrored.T)
+            matrix.copy_(mirrored)
     x_BM = torch.tensor([[1.0, 0.0, 3.0, 5.0]])
     assert torch.equal(loose(x_BM), tied(x_BM))
     assert 4 * 3 + 3 * 2 + (3 + 2) + (3 + 4) == sum(p.numel() for p in tied.parameters())
@@ -360,14 +360,15 @@ def test_a_kernel_multiplies_the_weights_of_every_layer() -> None:
     network = Autoencoder(5, [4, 3], kernel_size=2, seed=1)
     plain = Autoencoder(5, [4, 3], seed=1)
     assert [(4, 5), (3, 4), (4, 3), (5, 4)] == [tuple(kernel().shape) for kernel in network.kernels]
-    matrices = [*network.encoder_weights_HI, *network.decoder_weights_HI]
+    matrices = [*(w.T for w in network.encoder_weights_IH), *network.decoder_weights_HI]
     with torch.no_grad():
         for kernel, matrix, product in zip(
             network.kernels, matrices, plain.matrices(), strict=True
         ):
             assert isinstance(kernel, SparsityKernel)
             kernel.inputs_IK.mul_(400)
-            product.copy_(matrix * kernel())
+            weight_HI = matrix * kernel()
+            product.copy_(weight_HI if product.shape == weight_HI.shape else weight_HI.T)
     x_BN = torch.tensor([[1.0, 0.0, 3.0, 5.0, 2.0]])
     assert torch.allclose(plain(x_BN), network(x_BN))
 
@@ -381,7 +382,7 @@ def test_what_is_rated_enters_the_first_layer_alone() -> None:
     network = Autoencoder(2, [1], activation="identity", has_rated=True)
     set_weights(network, [[0.5, -1.0]], [[2.0], [-3.0]])
     with torch.no_grad():
-        network.rated_weights_HI[0].copy_(torch.tensor([[10.0, 20.0]]))
+        network.rated_weights_IH[0].copy_(torch.tensor([[10.0], [20.0]]))
     code_BC = network.encode(torch.tensor([[4.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
     assert [[0.5 * 4 + 10 + 20]] == code_BC.tolist()
 

@@ -70,8 +70,8 @@ def test_l2_is_a_batchs_share_of_the_matrices_squares(share: float, expected: fl
 def test_l2_counts_has_rated_weights_and_tied_ones_once() -> None:
     network = constant_network(has_rated=True, tied=True)
     with torch.no_grad():
-        network.autoencoder.encoder_weights_HI[0].fill_(0.1)
-        network.autoencoder.rated_weights_HI[0].fill_(0.2)
+        network.autoencoder.encoder_weights_IH[0].fill_(0.1)
+        network.autoencoder.rated_weights_IH[0].fill_(0.2)
     plain = objective(network, loss="sum")
     assert plain + 10 * 3 * (0.01 + 0.04) == pytest.approx(objective(network, loss="sum", l2=10))
 

@@ -42,12 +42,12 @@ def test_a_pattern_knows_rows_and_columns_of_every_stored_cell() -> None:
 
 
 def test_a_sparse_product_by_hand() -> None:
-    weight_HN = torch.tensor([[1.0, 10.0, 100.0], [0.5, 0.0, -1.0]], requires_grad=True)
-    product_BH = sparse_times_dense(Pattern(small_matrix(), CPU), torch.tensor(VALUES_R), weight_HN)
+    weight_NH = torch.tensor([[1.0, 0.5], [10.0, 0.0], [100.0, -1.0]], requires_grad=True)
+    product_BH = sparse_times_dense(Pattern(small_matrix(), CPU), torch.tensor(VALUES_R), weight_NH)
     assert [[2.0, 1.0], [0.0, 0.0], [-10 + 300.0, -3.0]] == product_BH.tolist()
     torch.autograd.backward(product_BH, torch.tensor([[1.0, 2.0], [9.0, 9.0], [3.0, 4.0]]))
-    assert weight_HN.grad is not None
-    assert [[2.0, -3.0, 9.0], [4.0, -4.0, 12.0]] == weight_HN.grad.tolist()
+    assert weight_NH.grad is not None
+    assert [[2.0, 4.0], [-3.0, -4.0], [9.0, 12.0]] == weight_NH.grad.tolist()
 
 
 def test_the_cells_of_a_dense_product_by_hand() -> None:
@@ -77,7 +77,7 @@ def test_both_layers_equal_their_dense_forms(
     weight_NH = torch.randn(shape[1], num_units, generator=generator)
     pattern = Pattern(values_BN, CPU)
     values_R, dense_BN = torch.from_numpy(values_BN.data), torch.from_numpy(values_BN.toarray())
-    assert_alike([dense_BN @ weight_NH], [sparse_times_dense(pattern, values_R, weight_NH.T)])
+    assert_alike([dense_BN @ weight_NH], [sparse_times_dense(pattern, values_R, weight_NH)])
 
     def both(inputs_BH: Tensor, weight_NH: Tensor) -> tuple[Tensor, Tensor]:
         whole_R = (inputs_BH @ weight_NH.T)[pattern.row_R, pattern.column_R]
@@ -102,7 +102,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
     values_R = drawn(len(pattern.column_R), learned=False)
     assert torch.autograd.gradcheck(
-        lambda weight_HN: sparse_times_dense(pattern, values_R, weight_HN), (drawn(3, 5),)
+        lambda weight_NH: sparse_times_dense(pattern, values_R, weight_NH), (drawn(5, 3),)
     )
     assert torch.autograd.gradcheck(
         lambda inputs_BH, weight_NH: dense_at_cells(pattern, inputs_BH, weight_NH),
@@ -113,14 +113,14 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_a_batch_in_which_nothing_is_rated() -> None:
     empty_BN: sparse.csr_array[np.float32] = sparse.csr_array(np.zeros((2, 3), np.float32))
     pattern = Pattern(empty_BN, CPU)
-    weight_HN = torch.ones(2, 3, requires_grad=True)
-    product_BH = sparse_times_dense(pattern, torch.zeros(0), weight_HN)
+    weight_NH = torch.ones(3, 2, requires_grad=True)
+    product_BH = sparse_times_dense(pattern, torch.zeros(0), weight_NH)
     assert [[0.0, 0.0], [0.0, 0.0]] == product_BH.tolist()
     cells_R = dense_at_cells(pattern, product_BH, torch.ones(3, 2))
     assert [] == cells_R.tolist()
     torch.autograd.backward(cells_R.sum())
-    assert weight_HN.grad is not None
-    assert not weight_HN.grad.any()
+    assert weight_NH.grad is not None
+    assert not weight_NH.grad.any()
 
 
 def test_a_device_gives_what_the_cpu_gives(device: Device) -> None:
@@ -132,7 +132,7 @@ def test_a_device_gives_what_the_cpu_gives(device: Device) -> None:
         pattern = Pattern(values_BN, place)
         leaves = [inputs_BH.to(place).requires_grad_(), weight_NH.to(place).requires_grad_()]
         values_R = torch.from_numpy(values_BN.data).to(place)
-        product_BH = sparse_times_dense(pattern, values_R, leaves[1].T)
+        product_BH = sparse_times_dense(pattern, values_R, leaves[1])
         cells_R = dense_at_cells(pattern, leaves[0] + product_BH, leaves[1])
         slopes = torch.autograd.grad(cells_R.square().sum(), leaves)
         found.append([tensor.cpu() for tensor in (product_BH, cells_R, *slopes)])
@@ -154,8 +154,8 @@ def assert_alike(
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1)])
 def test_a_full_matrix_is_a_plain_product(shape: tuple[int, int]) -> None:
     ones_BN = sparse.csr_array(np.ones(shape, dtype=np.float32))
-    weight_HN = torch.arange(2.0 * shape[1]).reshape(2, shape[1])
+    weight_NH = torch.arange(2.0 * shape[1]).reshape(shape[1], 2)
     product_BH = sparse_times_dense(
-        Pattern(ones_BN, CPU), torch.ones(shape[0] * shape[1]), weight_HN
+        Pattern(ones_BN, CPU), torch.ones(shape[0] * shape[1]), weight_NH
     )
-    assert_alike([torch.ones(shape) @ weight_HN.T], [product_BH])
+    assert_alike([torch.ones(shape) @ weight_NH], [product_BH])

@@ -107,7 +107,7 @@ class Linear:
 
 def linear_pair() -> tuple[RatingPredictor, Linear]:
     autoencoder = Autoencoder(3, [2], activation="identity", output_activation="identity")
-    E, D = autoencoder.encoder_weights_HI[0], autoencoder.decoder_weights_HI[0]
+    E, D = autoencoder.encoder_weights_IH[0].T, autoencoder.decoder_weights_HI[0]
     by_hand = Linear(
         E.detach().double().numpy().copy(),
         np.zeros(2),
@@ -118,10 +118,10 @@ def linear_pair() -> tuple[RatingPredictor, Linear]:
 
 
 def assert_same_weights(by_hand: Linear, network: RatingPredictor) -> None:
-    names = ["encoder_weights_HI.0", "encoder_biases_H.0"]
-    names += ["decoder_weights_HI.0", "decoder_biases_H.0"]
     state = network.autoencoder.state_dict()
-    found = [state[name].flatten().tolist() for name in names]
+    E, D = state["encoder_weights_IH.0"].T, state["decoder_weights_HI.0"]
+    layers = [E, state["encoder_biases_H.0"], D, state["decoder_biases_H.0"]]
+    found = [layer.flatten().tolist() for layer in layers]
     assert by_hand.weights() == [pytest.approx(values, abs=1e-5) for values in found]
 
 
