@@ -38,9 +38,9 @@ def judge(
     line: bytes, layout: RatingsLayout, scale: RatingScale | None
 ) -> Rating | Header | Reason | None:
     """What one line is: a rating, a header, refused for a reason, or None for a blank one."""
-    text = line.decode("utf-8", errors="backslashreplace")
-    if not text.strip():
+    if not line.strip():  # of bytes: control characters that text counts as space are no blanks
         return None
+    text = line.decode("utf-8", errors="backslashreplace")
     if layout.has_movie_headers and layout.separator not in text and _LIKE_HEADER.search(text):
         return read_header(text)
     fields = split(text, layout.separator)

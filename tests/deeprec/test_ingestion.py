@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deeprec.config import Config, load_config
@@ -519,6 +519,7 @@ def test_chunks_of_any_size_give_the_same_rows(
     ),
     st.booleans(),
 )
+@example([b"\x00", b"\x1c"], False)
 def test_whatever_a_file_holds_every_row_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ends: bool
 ) -> None:
