@@ -30,9 +30,10 @@ def time_queries(file: Path, num_drawn: int, seed: int) -> Iterator[tuple[str, i
     """Each query's name, the rows of its last result, and its milliseconds for each draw."""
     with duckdb.connect(file, read_only=True) as connection:
         drawn = connection.execute(
-            "select users.user_id, movies.movie_id from users positional join movies "
-            "where users.user_id is not null and movies.movie_id is not null "
-            "order by hash(users.user_id, $seed) limit $num_drawn",
+            "select users.user_id, movies.movie_id "
+            "from (select user_id from users order by hash(user_id, $seed) limit $num_drawn) users "
+            "positional join "
+            "(select movie_id from movies order by hash(movie_id, $seed) limit $num_drawn) movies",
             {"seed": seed, "num_drawn": num_drawn},
         ).fetchall()
         for name, query in _QUERIES.items():
