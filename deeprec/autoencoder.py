@@ -8,6 +8,7 @@ K coordinates of a kernel, R rated cells of the batch, W wanted cells of its out
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "swish": functional.silu,
-    "identity": lambda x_BH: x_BH,
+    "identity": nn.Identity(),
 }
 
 _SMALLEST_COUNT = 1e-6  # keeps 0 ratings / (0 + no damping) at 0
@@ -210,9 +211,13 @@ class DampedBiases(nn.Module):
 
     def forward(self, ratings_BN: Tensor, rated_BN: Tensor) -> Tensor:
         """B x N: the bias prediction of every column."""
+        return self.everywhere(self.row_bias(ratings_BN, rated_BN))
+
+    def row_bias(self, ratings_BN: Tensor, rated_BN: Tensor) -> Tensor:
+        """B x 1: each row's bias from its ratings."""
         column_N = self.global_mean + self.column_bias_N
         left_B1 = ((ratings_BN - column_N) * rated_BN).sum(dim=1, keepdim=True)
-        return column_N + self._row_bias(left_B1, rated_BN.sum(dim=1, keepdim=True))
+        return self._row_bias(left_B1, rated_BN.sum(dim=1, keepdim=True))
 
     def row_bias_sparse(self, pattern: Pattern, ratings_R: Tensor, rated_R: Tensor) -> Tensor:
         """B x 1: each row's bias from its ratings, counting those where `rated_R` is 1."""
@@ -222,6 +227,10 @@ class DampedBiases(nn.Module):
             pattern.matrix(left_R) @ ones_N1, pattern.matrix(rated_R.to(left_R)) @ ones_N1
         )
 
+    def everywhere(self, row_bias_B1: Tensor) -> Tensor:
+        """B x N: the bias prediction of every cell."""
+        return self.global_mean + self.column_bias_N + row_bias_B1
+
     def at_cells(self, row_bias_B1: Tensor, wanted: Pattern) -> Tensor:
         """W: the bias prediction of the wanted cells."""
         column_W = self.global_mean + self.column_bias_N[wanted.column_R]
@@ -230,6 +239,13 @@ class DampedBiases(nn.Module):
     def _row_bias(self, left_B1: Tensor, count_B1: Tensor) -> Tensor:
         """B x 1: the damped mean of what mean and columns leave."""
         return left_B1 / (count_B1 + self.row_damping).clamp(min=_SMALLEST_COUNT)
+
+
+class Encoded(NamedTuple):
+    """Rows half way through a predictor: codes, and row biases where there are any."""
+
+    code_BC: Tensor
+    row_bias_B1: Tensor | None
 
 
 class RatingPredictor(nn.Module):
@@ -256,15 +272,7 @@ class RatingPredictor(nn.Module):
             ratings_BN: the ratings; 0 where unrated.
             rated_BN: 1 where rated, 0 elsewhere; see `needs_rated`.
         """
-        predicted_BN: Tensor
-        if self.biases is None:
-            predicted_BN = self.autoencoder(ratings_BN, rated_BN)
-            return predicted_BN
-        assert rated_BN is not None, "biases need to know which columns are rated"
-        baseline_BN = self.biases(ratings_BN, rated_BN)
-        left_BN = (ratings_BN - baseline_BN) * rated_BN
-        predicted_BN = baseline_BN + self.autoencoder(left_BN, rated_BN)
-        return predicted_BN
+        return self.decode(self.encode(ratings_BN, rated_BN))
 
     def at_cells(
         self,
@@ -281,15 +289,42 @@ class RatingPredictor(nn.Module):
             wanted: which cells to predict.
             visible_R: 1 where the network may see the rating, 0 where it is taken for unrated.
         """
+        return self.decode_cells(self.encode_sparse(pattern, ratings_R, visible_R), wanted)
+
+    def encode(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Encoded:
+        """What `forward` makes of its input, half way."""
+        if self.biases is None:
+            return Encoded(self.autoencoder.encode(ratings_BN, rated_BN), None)
+        assert rated_BN is not None, "biases need to know which columns are rated"
+        row_bias_B1 = self.biases.row_bias(ratings_BN, rated_BN)
+        left_BN = (ratings_BN - self.biases.everywhere(row_bias_B1)) * rated_BN
+        return Encoded(self.autoencoder.encode(left_BN, rated_BN), row_bias_B1)
+
+    def encode_sparse(
+        self, pattern: Pattern, ratings_R: Tensor, visible_R: Tensor | None = None
+    ) -> Encoded:
+        """The same of rows that hold `ratings_R` where they are rated; see `at_cells`."""
         rated_R = torch.ones_like(ratings_R) if visible_R is None else visible_R
         if self.biases is None:
             code_BC = self.autoencoder.encode_sparse(pattern, ratings_R * rated_R, rated_R)
-            return self.autoencoder.decode_cells(code_BC, wanted)
+            return Encoded(code_BC, None)
         row_bias_B1 = self.biases.row_bias_sparse(pattern, ratings_R, rated_R)
         left_R = (ratings_R - self.biases.at_cells(row_bias_B1, pattern)) * rated_R
-        code_BC = self.autoencoder.encode_sparse(pattern, left_R, rated_R)
-        baseline_W = self.biases.at_cells(row_bias_B1, wanted)
-        return baseline_W + self.autoencoder.decode_cells(code_BC, wanted)
+        return Encoded(self.autoencoder.encode_sparse(pattern, left_R, rated_R), row_bias_B1)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        """B x N: the predicted ratings of every column."""
+        output_BN = self.autoencoder.decode(encoded.code_BC)
+        if self.biases is None or encoded.row_bias_B1 is None:
+            return output_BN
+        return self.biases.everywhere(encoded.row_bias_B1) + output_BN
+
+    def decode_cells(self, encoded: Encoded, wanted: Pattern) -> Tensor:
+        """W: those of the wanted cells."""
+        output_W = self.autoencoder.decode_cells(encoded.code_BC, wanted)
+        if self.biases is None or encoded.row_bias_B1 is None:
+            return output_W
+        return self.biases.at_cells(encoded.row_bias_B1, wanted) + output_W
 
 
 def _weights(shapes: list[tuple[int, int]], generator: torch.Generator) -> nn.ParameterList:

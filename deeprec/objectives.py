@@ -3,6 +3,7 @@
 Shape legend: B rows of a batch, N columns, R rated cells.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,13 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.autoencoder import Autoencoder, RatingPredictor
+from deeprec.autoencoder import Autoencoder, Encoded, RatingPredictor
 from deeprec.sparse_layers import Pattern
 
 if TYPE_CHECKING:
     from deeprec.config import TrainConfig
+
+_SMALLEST_WEIGHT = 1e-6  # of a batch whose ratings all count for nothing
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,26 @@ class RatedBatch:
 
 @dataclass(frozen=True)
 class Loss:
-    """What to descend, and the plain sum of squared errors met on the way."""
+    """What to descend, the plain sum of squared errors on the way, and the rows' codes."""
 
     objective: Tensor
     squared: Tensor
+    encoded: Encoded
+
+
+LossPart = Callable[[RatingPredictor], Loss]
+
+
+def _as_it_is(part: Tensor) -> Tensor:
+    return part
 
 
 def rated_loss(
-    network: RatingPredictor, batch: RatedBatch, settings: "TrainConfig", share: float
+    network: RatingPredictor,
+    batch: RatedBatch,
+    settings: "TrainConfig",
+    share: float = 1.0,
+    total: Callable[[Tensor], Tensor] = _as_it_is,
 ) -> Loss:
     """The loss over a batch's rated cells, some of them hidden from the network's input.
 
@@ -53,9 +68,11 @@ def rated_loss(
         batch: the rated cells.
         settings: any object with the attributes of `TrainConfig`.
         share: the batch's part of all rows, and so of the penalties.
+        total: a batch's sum, from that over the part of it which is here.
     """
     visible_R = _draw_visible(batch.rating_R, settings.hide_fraction)
-    predicted_R = network.at_cells(batch.pattern, batch.rating_R, batch.pattern, visible_R)
+    encoded = network.encode_sparse(batch.pattern, batch.rating_R, visible_R)
+    predicted_R = network.decode_cells(encoded, batch.pattern)
     squared_R = (predicted_R - batch.rating_R).square()
     if visible_R is None:
         weighted, weight = squared_R.sum(), squared_R.new_tensor(float(len(squared_R)))
@@ -65,12 +82,12 @@ def rated_loss(
             squared_R.new_tensor(settings.visible_weight),
             visible_R,
         )
-        weighted, weight = (weight_R * squared_R).sum(), weight_R.sum().clamp(min=1e-6)
+        weighted, weight = (weight_R * squared_R).sum(), weight_R.sum()
     if settings.loss == "mean":
-        objective = weighted / weight
+        objective = weighted / total(weight).clamp(min=_SMALLEST_WEIGHT)
     else:
         objective = weighted + share * _penalty(network.autoencoder, settings)
-    return Loss(objective, squared_R.detach().sum())
+    return Loss(objective, squared_R.detach().sum(), encoded)
 
 
 def masked_mse(predicted_BN: Tensor, actual_BN: Tensor, mask_BN: Tensor) -> Tensor:

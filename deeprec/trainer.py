@@ -7,7 +7,7 @@ Shape legend: U rows, B rows of a batch, N columns, R rated cells.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deeprec.autoencoder import RatingPredictor
-from deeprec.batches import Batch, DenseBatches
 from deeprec.device import resolve_device
 from deeprec.epochs import Course, EpochErrors, EpochRecord, FitResult
 from deeprec.errors import TrainingError
-from deeprec.objectives import Loss, RatedBatch, masked_mse, rated_loss
+from deeprec.objectives import Loss, LossPart, RatedBatch, rated_loss
+from deeprec.process_group import ALONE, ProcessGroup
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
+from deeprec.refeeding import Refeeding
 
 if TYPE_CHECKING:
     from deeprec.config import TrainConfig
@@ -48,6 +48,7 @@ def fit(
     fingerprint: str = "",
     progress: Progress = silent,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    group: ProcessGroup = ALONE,
 ) -> FitResult:
     """How it went; `network` is left with its best epoch's weights, on the CPU, in eval mode.
 
@@ -67,6 +68,8 @@ def fit(
         fingerprint: of data, model and settings; a checkpoint with another one is ignored.
         progress: told of each epoch.
         on_epoch: called after each epoch that this call runs.
+        group: this process among those that fit the network together, all of them called with
+            the same arguments; only the first keeps the checkpoint.
 
     Raises:
         DeviceError: a device was asked for that cannot be used.
@@ -75,16 +78,17 @@ def fit(
     if not train_UN.nnz:
         raise TrainingError("no training ratings: this split leaves none to train on")
     device = resolve_device(settings.device)
-    fitted_UN = train_UN[np.flatnonzero(np.diff(train_UN.indptr))]
-    held_out = _HeldOut.of(train_UN, dev_UN, scale)
-    watched = _HeldOut.of(train_UN, watched_UN, scale)
+    rated_rows = np.flatnonzero(np.diff(train_UN.indptr))
+    fitted_UN = train_UN[group.own(rated_rows)]
+    held_out = _HeldOut.of(train_UN, dev_UN, scale, group)
+    watched = _HeldOut.of(train_UN, watched_UN, scale, group)
     course = Course(
         network.to(device),
         _make_optimizer(network, settings),
         settings,
         _make_average(network, settings),
     )
-    steps = _Steps(network, course.optimizer, course.average, settings, device)
+    steps = _Steps(network, course, device, group, len(rated_rows))
 
     def one_epoch(epoch: int) -> EpochErrors:
         train_rmse = steps.train(fitted_UN, epoch)
@@ -112,7 +116,9 @@ class _HeldOut:
 
     known_UN: sparse.csr_array[np.float32]
     hidden_UN: sparse.csr_array[np.float32]
+    num_hidden: int  # in all processes
     scale: RatingScale
+    group: ProcessGroup
 
     @classmethod
     def of(
@@ -120,11 +126,12 @@ class _HeldOut:
         train_UN: sparse.csr_array[np.float32],
         hidden_UN: sparse.csr_array[np.float32] | None,
         scale: RatingScale,
+        group: ProcessGroup,
     ) -> "_HeldOut | None":
         if hidden_UN is None or not hidden_UN.nnz:
             return None
-        rows = np.flatnonzero(np.diff(hidden_UN.indptr))
-        return cls(train_UN[rows], hidden_UN[rows], scale)
+        rows = group.own(np.flatnonzero(np.diff(hidden_UN.indptr)))
+        return cls(train_UN[rows], hidden_UN[rows], hidden_UN.nnz, scale, group)
 
     @torch.no_grad()
     def rmse(self, network: RatingPredictor, device: torch.device) -> float:
@@ -138,7 +145,7 @@ class _HeldOut:
             predicted_R = network.at_cells(known.pattern, known.rating_R, hidden.pattern)
             predicted_R = predicted_R.clamp(self.scale.minimum, self.scale.maximum)
             squared += (predicted_R - hidden.rating_R).double().square().sum()
-        return math.sqrt(squared.item() / self.hidden_UN.nnz)
+        return math.sqrt(self.group.sum(squared).item() / self.num_hidden)
 
 
 class _Steps:
@@ -147,16 +154,19 @@ class _Steps:
     def __init__(
         self,
         network: RatingPredictor,
-        optimizer: torch.optim.Optimizer,
-        average: AveragedModel | None,
-        settings: "TrainConfig",
+        course: Course,
         device: torch.device,
+        group: ProcessGroup,
+        num_rows: int,
     ) -> None:
         self.network = network
-        self.optimizer = optimizer
-        self.average = average
-        self.settings = settings
+        self.replica = group.replica(_Replica(network))
+        self.optimizer = course.optimizer
+        self.average = course.average
+        self.settings = course.settings
         self.device = device
+        self.group = group
+        self.num_rows = num_rows  # in all processes
         self._everything: RatedBatch | None = None
 
     def train(self, train_UN: sparse.csr_array[np.float32], epoch: int) -> float:
@@ -164,12 +174,13 @@ class _Steps:
         generator = np.random.default_rng((self.settings.seed, epoch))
         self.network.train()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(int(generator.integers(2**63)))
-            num_met, squared = 0, torch.zeros((), dtype=torch.float64, device=self.device)
+            torch.manual_seed(int(generator.integers(2**63)) + self.group.rank)
+            met = torch.zeros(2, dtype=torch.float64, device=self.device)
             for num_ratings, squared_errors in self._steps(train_UN, generator):
-                num_met += num_ratings
-                squared += squared_errors
-        return math.sqrt(squared.item() / num_met)
+                met[0] += num_ratings
+                met[1] += squared_errors
+        num_met, squared = self.group.sum(met).tolist()
+        return math.sqrt(squared / num_met)
 
     def _steps(
         self, train_UN: sparse.csr_array[np.float32], generator: np.random.Generator
@@ -181,68 +192,66 @@ class _Steps:
             # One call of lbfgs makes an epoch's iterations by itself.
             calls = 1 if self.settings.optimizer == "lbfgs" else self.settings.passes_per_epoch
             for _ in range(calls):
-                yield train_UN.nnz, self._descend_rated(self._everything, 1.0)
+                yield train_UN.nnz, self._rated_step(self._everything, 1.0)
             return
         for _ in range(self.settings.passes_per_epoch):
-            shuffled_UN = train_UN[generator.permutation(train_UN.shape[0])]
-            if self.settings.refeed_steps:
-                yield from self._refed_steps(shuffled_UN)
-            else:
-                yield from self._rated_steps(shuffled_UN)
+            order = generator.permutation(self.num_rows)
+            for start in range(0, self.num_rows, self.settings.batch_size):
+                drawn_B = order[start : start + self.settings.batch_size]
+                batch_BN = train_UN[self.group.places(drawn_B)]
+                if self.settings.refeed_steps:
+                    yield batch_BN.nnz, self._refed_steps(batch_BN, len(drawn_B))
+                else:
+                    batch = RatedBatch.of(batch_BN, self.device)
+                    yield batch_BN.nnz, self._rated_step(batch, len(drawn_B) / self.num_rows)
 
-    def _rated_steps(
-        self, shuffled_UN: sparse.csr_array[np.float32]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Steps over batches that compute nothing but rated cells."""
-        num_rows = shuffled_UN.shape[0]
-        for start in range(0, num_rows, self.settings.batch_size):
-            batch_BN = shuffled_UN[start : start + self.settings.batch_size]
-            batch = RatedBatch.of(batch_BN, self.device)
-            yield batch_BN.nnz, self._descend_rated(batch, batch_BN.shape[0] / num_rows)
-
-    def _refed_steps(
-        self, shuffled_UN: sparse.csr_array[np.float32]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Steps over dense batches: what is fed again has every cell."""
-        batches = DenseBatches(self.settings.batch_size, shuffled_UN.shape[1], self.device)
-        for batch in batches.of(shuffled_UN):
-            predicted_BN = self.network(batch.ratings_BM, batch.rated_BM)
-            loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
-            self._descend(partial(Loss, loss, loss))
-            self._refeed(predicted_BN, batch)
-            yield batch.num_ratings, loss.detach() * batch.num_ratings
-
-    def _refeed(self, predicted_BN: Tensor, batch: Batch) -> None:
-        """Further steps that feed f(x) as if it were the ratings, every movie rated.
-
-        Kuchaiev and Ginsburg (2017), section 2.2. Where the network is centred, the row's bias
-        too is taken from what is fed.
-        """
-        for _ in range(self.settings.refeed_steps):
-            fed_BN = predicted_BN.detach()
-            all_rated_BN = fed_BN.new_ones(1, 1).expand_as(fed_BN)
-            predicted_BN = self.network(fed_BN, all_rated_BN)
-            if self.settings.refeed_target == "output":
-                loss = functional.mse_loss(predicted_BN, fed_BN)
-            else:
-                loss = masked_mse(predicted_BN, batch.ratings_BM, batch.rated_BM)
-            self._descend(partial(Loss, loss, loss))
-
-    def _descend_rated(self, batch: RatedBatch, share: float) -> Tensor:
+    def _rated_step(self, batch: RatedBatch, share: float) -> Tensor:
         """One step on a batch's rated cells; the sum of squared errors before it."""
-        return self._descend(lambda: rated_loss(self.network, batch, self.settings, share))
+        part = partial(
+            rated_loss,
+            batch=batch,
+            settings=self.settings,
+            share=share / self.group.num_processes,
+            total=self.group.sum,
+        )
+        return self._descend([part])
 
-    def _descend(self, compute: Callable[[], Loss]) -> Tensor:
-        """One call of the optimiser, which may ask for the loss more than once; the first sum."""
+    def _refed_steps(self, batch_BN: sparse.csr_array[np.float32], num_rows: int) -> Tensor:
+        """The same step, then those that feed its predictions again."""
+        num_ratings = self.group.sum(torch.tensor(float(batch_BN.nnz), device=self.device))
+        refeeding = Refeeding(batch_BN, num_rows, num_ratings, self.settings, self.device)
+        batch = RatedBatch.of(batch_BN, self.device)
+
+        def first(network: RatingPredictor) -> Loss:
+            loss = rated_loss(network, batch, self.settings, total=self.group.sum)
+            refeeding.feed(network, loss.encoded)
+            return loss
+
+        squared = self._descend([first])
+        for parts in refeeding.losses():
+            self._descend(parts)
+        return squared
+
+    def _descend(self, parts: Sequence[LossPart]) -> Tensor:
+        """One call of the optimiser, which may ask for the loss more than once.
+
+        Returns:
+            The squared errors of the first parts.
+        """
         squared: list[Tensor] = []
 
         def closure() -> Any:  # noqa: ANN401 - a tensor, where torch's types say float
             self.optimizer.zero_grad()
+            objective = torch.zeros((), device=self.device)
             with self._repeated_draws():
-                loss = compute()
-            torch.autograd.backward(loss.objective)
-            squared.append(loss.squared.detach())
-            return loss.objective
+                for place, part in enumerate(parts, start=1):
+                    with self.group.summed_once(self.replica, is_last=place == len(parts)):
+                        loss = self.replica(part)
+                        # Of all processes' gradients the mean is taken; the loss is a sum.
+                        torch.autograd.backward(loss.objective * self.group.num_processes)
+                    squared.append(loss.squared)
+                    objective += loss.objective.detach()
+            return objective
 
         self.optimizer.step(closure)
         if self.average:
@@ -254,6 +263,17 @@ class _Steps:
         if self.settings.optimizer != "lbfgs":
             return contextlib.nullcontext()
         return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+
+
+class _Replica(nn.Module):
+    """A network under whatever loss: the one call that all processes make together."""
+
+    def __init__(self, network: RatingPredictor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, part: LossPart) -> Loss:
+        return part(self.network)
 
 
 def _make_optimizer(network: RatingPredictor, settings: "TrainConfig") -> torch.optim.Optimizer:

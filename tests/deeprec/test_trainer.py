@@ -16,7 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from deeprec import checkpoint as checkpoints
-from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.autoencoder import Autoencoder, DampedBiases, Encoded, RatingPredictor
 from deeprec.config import Device, TrainConfig
 from deeprec.epochs import EpochRecord
 from deeprec.errors import TrainingError
@@ -460,16 +460,12 @@ class WatchfulPredictor(RatingPredictor):
         super().__init__(autoencoder)
         self.seen: list[list[float]] = []
 
-    def at_cells(
-        self,
-        pattern: Pattern,
-        ratings_R: Tensor,
-        wanted: Pattern,
-        visible_R: Tensor | None = None,
-    ) -> Tensor:
+    def encode_sparse(
+        self, pattern: Pattern, ratings_R: Tensor, visible_R: Tensor | None = None
+    ) -> Encoded:
         if visible_R is not None:
             self.seen.append(visible_R.tolist())
-        return super().at_cells(pattern, ratings_R, wanted, visible_R)
+        return super().encode_sparse(pattern, ratings_R, visible_R)
 
 
 def test_a_line_search_descends_one_function(parts: tuple[Ratings, Ratings]) -> None:

@@ -1,0 +1,78 @@
+"""Dense re-feeding: what a network predicts is fed to it again, as if every cell were rated.
+
+Kuchaiev and Ginsburg (2017), section 2.2. Rows go through a few at a time, their gradients added
+up: of all B x N cells only the fed ones are held at once.
+
+Shape legend: B rows of a batch, N columns, R rated cells.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from deeprec.autoencoder import Encoded, RatingPredictor
+from deeprec.objectives import Loss, LossPart, RatedBatch
+
+if TYPE_CHECKING:
+    from deeprec.config import TrainConfig
+
+_ROWS_AT_ONCE = 256
+
+
+@dataclass
+class Refeeding:
+    """A batch whose predictions are fed again, once or several times over.
+
+    `num_rows` and `num_ratings` are those by which errors are averaged: of this batch, and of
+    the parts of it that other processes hold.
+    """
+
+    batch_BN: sparse.csr_array[np.float32]
+    num_rows: int
+    num_ratings: Tensor
+    settings: "TrainConfig"
+    device: torch.device
+    _fed_BN: Tensor | None = None
+
+    @torch.no_grad()
+    def feed(self, network: RatingPredictor, encoded: Encoded) -> None:
+        """Take what the network, as it is now, predicts from these codes of the whole batch."""
+        self._fed_BN = network.decode(encoded)
+
+    def losses(self) -> Iterator[list[LossPart]]:
+        """For each further step, the parts of its loss.
+
+        Where the network is centred, a row's bias too is taken from what is fed.
+        """
+        for _ in range(self.settings.refeed_steps):
+            assert self._fed_BN is not None, "there is nothing to feed before a first step"
+            next_BN = torch.empty_like(self._fed_BN)
+            starts = range(0, max(len(next_BN), 1), _ROWS_AT_ONCE)
+            yield [
+                partial(self._loss, slice(start, start + _ROWS_AT_ONCE), self._fed_BN, next_BN)
+                for start in starts
+            ]
+            self._fed_BN = next_BN
+
+    def _loss(self, rows: slice, fed_BN: Tensor, next_BN: Tensor, network: RatingPredictor) -> Loss:
+        """Some rows' part of the loss; what is predicted of them goes into `next_BN`."""
+        fed_rows_BN = fed_BN[rows]
+        all_rated_BN = fed_BN.new_ones(1, 1).expand_as(fed_rows_BN)
+        encoded = network.encode(fed_rows_BN, all_rated_BN)
+        if self.settings.refeed_target == "output":
+            predicted_BN = network.decode(encoded)
+            next_BN[rows] = predicted_BN.detach()
+            squared = (predicted_BN - fed_rows_BN).square().sum()
+            return Loss(squared / (self.num_rows * fed_BN.shape[1]), squared.detach(), encoded)
+        with torch.no_grad():
+            next_BN[rows] = network.decode(encoded)
+        rated = RatedBatch.of(self.batch_BN[rows], self.device)
+        predicted_R = network.decode_cells(encoded, rated.pattern)
+        squared = (predicted_R - rated.rating_R).square().sum()
+        return Loss(squared / self.num_ratings, squared.detach(), encoded)
