@@ -204,6 +204,12 @@ class TrainConfig(_Section):
         False, description="also record test RMSE by epoch; it decides nothing"
     )
     checkpoint_every_s: float = Field(30.0, ge=0, description="seconds between checkpoints")
+    processes: int = Field(
+        1,
+        ge=1,
+        description="that share an autoencoder's steps, each on a GPU or on its part of the cores; "
+        "lbfgs, rprop and other kinds of models take one",
+    )
     seed: int = Field(0, ge=0)
     device: Device = "auto"
 
@@ -394,6 +400,7 @@ class Config(_Section):
         members = sections["model"].get("members", ())
         for train in (sections["train"], *(member["train"] for member in members)):
             del train["checkpoint_every_s"]  # resuming is bit for bit
+            del train["processes"]  # whose number may be another after an interruption
         return sections
 
 

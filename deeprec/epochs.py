@@ -81,8 +81,12 @@ class Course:
         fingerprint: str,
         progress: Progress,
         on_epoch: Callable[[EpochRecord], None] | None,
+        is_keeper: bool = True,
     ) -> FitResult:
         """How it went; the network is left with its best epoch's weights, on the CPU.
+
+        Of processes that go the same course all go on from the checkpoint, and one, the keeper,
+        writes it.
 
         Raises:
             TrainingError: the fit diverged.
@@ -96,7 +100,7 @@ class Course:
         while not self._is_finished():
             record = self._carry_out(one_epoch)
             due = time.monotonic() - saved_at >= self.settings.checkpoint_every_s
-            if checkpoint and (due or self._is_finished()):
+            if checkpoint and is_keeper and (due or self._is_finished()):
                 checkpoints.save(checkpoint, fingerprint, self._state())
                 saved_at = time.monotonic()
             progress("train", record.epoch, num_epochs, "epochs", _describe(record, device))

@@ -131,6 +131,7 @@ def told_members(config: Config) -> list[MemberConfig]:
                     update={
                         "seed": told.train.seed + train.seed,
                         "device": train.device,
+                        "processes": train.processes,
                         "watch_test": train.watch_test,
                     }
                 )

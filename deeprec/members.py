@@ -37,6 +37,7 @@ from deeprec.export import (
     probe_users,
     write_graph,
 )
+from deeprec.fit_jobs import FitJob
 from deeprec.inference import (
     COUNTED,
     KERNEL,
@@ -52,6 +53,7 @@ from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
 from deeprec.kernel_ridge import fit_movie_weights
 from deeprec.models import ENCODER, GRAPH, MOVIE_WEIGHTS, USER_ENCODER, USERS, open_model
 from deeprec.onnx_files import cut
+from deeprec.parallel_fit import fit_job
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 from deeprec.recurrent import RecurrentRecommender
@@ -59,7 +61,6 @@ from deeprec.recurrent_export import export_recurrent
 from deeprec.recurrent_model import write_recurrent_users
 from deeprec.recurrent_start import build_recurrent, require_days
 from deeprec.recurrent_trainer import fit_recurrent
-from deeprec.trainer import fit
 
 _DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
 _NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
@@ -240,17 +241,17 @@ def _fit_autoencoder(
         material = _of_raters(material)
     train_UN = _rows(material.train, model)
     network = build_network(model, material, train.seed)
-    result = fit(
-        network,
-        train_UN,
-        rows(material.dev),
-        train,
-        material.scale,
+    job = FitJob(
+        network=network,
+        train_UN=train_UN,
+        dev_UN=rows(material.dev),
         watched_UN=rows(material.watched),
+        settings=train,
+        scale=material.scale,
         checkpoint=keeping.checkpoint,
         fingerprint=keeping.fingerprint,
-        progress=keeping.progress,
     )
+    result = fit_job(job, keeping.progress)
     return FittedAutoencoder(model, network, result, train.l2 or _DEFAULT_RIDGE)
 
 

@@ -107,6 +107,7 @@ def fit(
         fingerprint=fingerprint,
         progress=progress,
         on_epoch=on_epoch,
+        is_keeper=group.rank == 0,
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -217,8 +218,8 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
             dev.figures if dev else (),
             dev_groups=dev.groups if dev else (),
         )
-    for checkpoint in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
-        checkpoint.unlink()
+    for left in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     return bundle
 
 

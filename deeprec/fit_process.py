@@ -1,0 +1,59 @@
+"""One of the processes that fit a network together; run by torchrun, told all by a job folder.
+
+    torchrun --nproc-per-node 2 -m deeprec.fit_process JOB
+
+The first process writes what `parallel_fit` waits for: a line of JSON whenever there is progress,
+the fitted weights at the end.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from deeprec.device import resolve_device
+from deeprec.epochs import EpochRecord
+from deeprec.errors import DeeprecError
+from deeprec.fit_jobs import FitJob, write_result
+from deeprec.process_group import joined_group
+from deeprec.progress import silent
+
+
+def main(folder: Path) -> None:
+    """Fit with the others, each to rows of its own."""
+    job = FitJob.read(folder)
+    device = resolve_device(job.settings.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    with joined_group(device) as group:
+        is_first = group.rank == 0
+        result = job.run(
+            _tell_progress if is_first else silent, _tell_epoch if is_first else None, group
+        )
+        if is_first:
+            write_result(folder, job.network, result)
+
+
+def _tell_progress(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+    _tell(progress=[what, done, total, unit, note])
+
+
+def _tell_epoch(record: EpochRecord) -> None:
+    _tell(epoch=asdict(record))
+
+
+def _tell(**message: object) -> None:
+    """One line; fails where nobody reads any more, and so ends a fit that nobody waits for."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except DeeprecError as error:
+        _tell(error=[type(error).__name__, str(error)])
+        sys.exit(1)
