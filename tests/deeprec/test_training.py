@@ -102,6 +102,24 @@ def test_the_same_seed_trains_the_same_model(
     np.testing.assert_array_equal(found[0], found[1])
 
 
+def test_several_processes_train_what_one_does(
+    trained_home: Home, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    alone = train(trained_home, tiny_config)
+    shared = tiny_config.train.model_copy(update={"processes": 2})
+    assert alone == train(trained_home, with_values(tiny_config, train=shared)), "trained already"
+    shutil.rmtree(alone.bundle)
+    report = train(trained_home, with_values(tiny_config, train=shared))
+    assert report.changed
+    expected, found = (
+        [rmse for epoch in told.epochs for rmse in (epoch.train_rmse, epoch.dev_rmse or 0)]
+        for told in (alone, report)
+    )
+    assert expected == pytest.approx(found, rel=1e-4)
+    assert [] == list(trained_home.checkpoints.iterdir())
+
+
 KILLED_AFTER_AN_EPOCH = """
 import os, signal, sys
 from pathlib import Path
