@@ -47,7 +47,7 @@ class HeldOut:
     def of(cls, train: RatingMatrix, held_out: RatingMatrix) -> "HeldOut":
         """From all users' training and held-out ratings, over the same users and movies."""
         has_some_U = np.diff(held_out.values_UM.indptr) > 0
-        num_of_movie_N = np.bincount(train.values_UM.indices, minlength=train.num_movies)
+        num_of_movie_N = train.num_by_movie_M
         train, ratings = train.select_users(has_some_U), held_out.select_users(has_some_U)
         rows_U = np.arange(ratings.num_users, dtype=np.int32)
         user_R = np.repeat(rows_U, np.diff(ratings.values_UM.indptr))

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
@@ -85,7 +84,7 @@ class _Inputs:
         """What a model is fitted to: these parts, and dev where it is not among them."""
         config = self.config
         everyone = self.ratings.part(*parts)
-        vocabulary = everyone.movie_ids_M[_is_rated_N(everyone)]
+        vocabulary = everyone.movie_ids_M[everyone.num_by_movie_M > 0]
         train = everyone.restrict_movies(vocabulary)
         damping = config.biases
 
@@ -110,7 +109,7 @@ class _Inputs:
             train.movie_ids_M,
             self.titles_N.filter(pa.array(is_known_N)).to_pylist(),
             material.biases.movie_bias_M,
-            np.bincount(train.values_UM.indices, minlength=train.num_movies),
+            train.num_by_movie_M,
         )
 
 
@@ -165,10 +164,6 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
         data_digest=digest,
         fingerprint=_fingerprint(config, digest),
     )
-
-
-def _is_rated_N(ratings: RatingMatrix) -> npt.NDArray[np.bool_]:
-    return np.bincount(ratings.values_UM.indices, minlength=ratings.num_movies) > 0
 
 
 def _fingerprint(config: Config, digest: str) -> str:
