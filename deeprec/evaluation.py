@@ -78,7 +78,8 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
                 f"{bundle.path}: trained on other ratings than the warehouse holds now, so its "
                 "held-out ratings cannot be told from those it has seen; train again first"
             )
-        ratings = read_split(warehouse, bundle.config.split)
+        trained = bundle.config
+        ratings = read_split(warehouse, trained.split, train_days=trained.needs_days)
     report = evaluate_bundle(bundle, ratings, config.evaluate, progress)
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)

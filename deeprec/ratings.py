@@ -91,10 +91,7 @@ class RatingMatrix:
         return count_by_column(self.values_UM)
 
     def restrict_movies(self, movie_ids_V: Ids) -> "RatingMatrix":
-        """The same users over another ascending list of movies; ratings of others are left out.
-
-        What does not change is not copied.
-        """
+        """The same users over another ascending list of movies; ratings of others are left out."""
         if np.array_equal(movie_ids_V, self.movie_ids_M):
             return self
         place_V = np.searchsorted(movie_ids_V, self.movie_ids_M)
@@ -104,18 +101,29 @@ class RatingMatrix:
             if len(movie_ids_V)
             else np.zeros(self.num_movies, dtype=bool)
         )
-        keep_R = known_M[self.values_UM.indices]
-        return RatingMatrix(
-            self.user_ids_U,
-            movie_ids_V,
-            _select(self.values_UM, keep_R, place_V, len(movie_ids_V)),
-            self._days_of(keep_R),
+        kept = self.select_ratings(known_M[self.values_UM.indices])
+        column_R = place_V.astype(kept.values_UM.indices.dtype)[kept.values_UM.indices]
+        values_UV: sparse.csr_array[np.float32] = sparse.csr_array(
+            (kept.values_UM.data, column_R, kept.values_UM.indptr),
+            shape=(self.num_users, len(movie_ids_V)),
         )
+        return RatingMatrix(self.user_ids_U, movie_ids_V, values_UV, kept.days_R)
 
     def select_ratings(self, keep_R: npt.NDArray[np.bool_]) -> "RatingMatrix":
-        """The same users and movies with only the marked entries stored."""
-        kept = _select(self.values_UM, keep_R, np.arange(self.num_movies), self.num_movies)
-        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept, self._days_of(keep_R))
+        """The same users and movies with only the marked entries stored; itself if all are."""
+        if keep_R.all():
+            return self
+        kept_K = np.flatnonzero(keep_R)
+        row_starts = np.searchsorted(kept_K, self.values_UM.indptr)
+        kept_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+            (
+                self.values_UM.data[kept_K],
+                self.values_UM.indices[kept_K],
+                row_starts.astype(self.values_UM.indptr.dtype),
+            ),
+            shape=self.values_UM.shape,
+        )
+        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept_UM, self._days_of(kept_K))
 
     def select_rows(self, rows: slice) -> "RatingMatrix":
         """A run of users, all movies."""
@@ -140,7 +148,7 @@ class RatingMatrix:
             self.user_ids_U[keep_U], self.movie_ids_M, self.values_UM[keep_U], days_R
         )
 
-    def _days_of(self, entries: slice | npt.NDArray[np.bool_]) -> Days | None:
+    def _days_of(self, entries: slice | Ids) -> Days | None:
         """The days of some stored entries, where days were read."""
         return None if self.days_R is None else self.days_R[entries]
 
@@ -164,25 +172,3 @@ def count_by_column(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.i
         entries = slice(start, start + _ENTRIES_AT_ONCE)
         count_M += np.bincount(values_UM.indices[entries], minlength=len(count_M))
     return count_M
-
-
-def _select(
-    values_UM: sparse.csr_array[np.float32],
-    keep_R: npt.NDArray[np.bool_],
-    place_M: npt.NDArray[np.integer],
-    num_columns: int,
-) -> sparse.csr_array[np.float32]:
-    """Keep marked entries and move column j to `place_M[j]`, which must keep the columns' order."""
-    index, shape = values_UM.indices.dtype, (values_UM.shape[0], num_columns)
-    if keep_R.all():
-        column_R = place_M.astype(index)[values_UM.indices]
-        return sparse.csr_array((values_UM.data, column_R, values_UM.indptr), shape=shape)
-    kept_K = np.flatnonzero(keep_R)
-    return sparse.csr_array(
-        (
-            values_UM.data[kept_K],
-            place_M.astype(index)[values_UM.indices[kept_K]],
-            np.searchsorted(kept_K, values_UM.indptr).astype(index),
-        ),
-        shape=shape,
-    )

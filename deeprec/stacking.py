@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from deeprec.ratings import Days, Ids, RatingMatrix, index_type, runs_of_rows
+from deeprec.ratings import Ids, RatingMatrix, index_type, runs_of_rows
 
 
 class Stack:
@@ -37,7 +37,8 @@ class Stack:
         self._column_R[entries] = users.values_UM.indices
         self._rating_R[entries] = users.values_UM.data
         if self._days_R is not None:
-            self._days_R[entries] = _days(users)
+            assert users.days_R is not None, "these users were to come with days"
+            self._days_R[entries] = users.days_R
         self._num_users, self._num_ratings = rows.stop, entries.stop
 
     def whole(self) -> RatingMatrix:
@@ -54,13 +55,13 @@ class Stack:
 def unite(*matrices: RatingMatrix) -> RatingMatrix:
     """All ratings of matrices over the same users and movies that have no pair in common.
 
-    A single matrix is given back as it is.
+    A single matrix is given back as it is; days are kept where each has them.
     """
     first, *others = matrices
     if not others:
         return first
     num_ratings = sum(matrix.num_ratings for matrix in matrices)
-    has_days = first.days_R is not None
+    has_days = all(matrix.days_R is not None for matrix in matrices)
     stack = Stack(first.num_users, num_ratings, first.movie_ids_M, has_days=has_days)
     row_starts: Ids = np.sum(
         [matrix.values_UM.indptr for matrix in matrices], axis=0, dtype=np.int64
@@ -83,9 +84,8 @@ def _interleave(matrices: Sequence[RatingMatrix]) -> RatingMatrix:
         ),
         shape=first.values_UM.shape,
     )
-    days_R = None
-    if first.days_R is not None:
-        days_R = np.concatenate([_days(matrix) for matrix in matrices])[order_R]
+    days = [matrix.days_R for matrix in matrices if matrix.days_R is not None]
+    days_R = np.concatenate(days)[order_R] if len(days) == len(matrices) else None
     return RatingMatrix(first.user_ids_U, first.movie_ids_M, values_UM, days_R)
 
 
@@ -93,9 +93,3 @@ def _cells(ratings: RatingMatrix) -> npt.NDArray[np.int64]:
     """Where each rating stands in the flattened U x M."""
     row_start_U = np.arange(ratings.num_users, dtype=np.int64) * ratings.num_movies
     return np.repeat(row_start_U, np.diff(ratings.values_UM.indptr)) + ratings.values_UM.indices
-
-
-def _days(ratings: RatingMatrix) -> Days:
-    """The days of ratings that have been read with them."""
-    assert ratings.days_R is not None, "some of the matrices have days, and some have none"
-    return ratings.days_R

@@ -104,7 +104,7 @@ class _Inputs:
     def vocabulary(self, material: Material) -> Vocabulary:
         """The movies of the material, as a bundle keeps them."""
         train = material.train
-        is_known_N = np.isin(self.ratings.everything.movie_ids_M, train.movie_ids_M)
+        is_known_N = np.isin(self.ratings.movie_ids_N, train.movie_ids_M)
         return Vocabulary(
             train.movie_ids_M,
             self.titles_N.filter(pa.array(is_known_N)).to_pylist(),
@@ -155,7 +155,7 @@ def _known_bundle(home: Home, warehouse: Database, fingerprint: str) -> Bundle |
 def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
     """The split, and the scale its training part stands on."""
     digest = current_digest(warehouse)
-    ratings = read_split(warehouse, config.split)
+    ratings = read_split(warehouse, config.split, train_days=config.needs_days)
     return _Inputs(
         config=config,
         ratings=ratings,

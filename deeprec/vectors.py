@@ -3,7 +3,7 @@
 Both are built in SQL and kept in the warehouse; here they are refreshed when the ratings have
 changed, and read as CSR. How a split is applied is `partition`'s part.
 
-Shape legend: U users, M movies, R ratings.
+Shape legend: U users, M movies, N movies of the warehouse, R ratings.
 """
 
 import logging
@@ -65,7 +65,7 @@ class MaterializeReport(BaseModel):
 
 @dataclass(frozen=True)
 class SplitRatings:
-    """All ratings, a matrix a part, each over all users and movies."""
+    """All ratings, a matrix a part, each over all users and all N movies."""
 
     matrices: Mapping[Part, RatingMatrix]
     first_train_day: date | None
@@ -74,6 +74,11 @@ class SplitRatings:
     def part(self, *parts: Part) -> RatingMatrix:
         """The ratings of one part, or a copy of those of several together."""
         return unite(*(self.matrices[part] for part in parts))
+
+    @property
+    def movie_ids_N(self) -> Ids:
+        """The source's ids of all movies."""
+        return self.matrices[Part.TRAIN].movie_ids_M
 
     @property
     def everything(self) -> RatingMatrix:
@@ -155,8 +160,13 @@ def current_digest(warehouse: Database) -> str:
     return digest
 
 
-def read_split(warehouse: Database, split: Split) -> SplitRatings:
-    """Every rating with its day and its part under a split that has been materialized.
+def read_split(warehouse: Database, split: Split, *, train_days: bool = True) -> SplitRatings:
+    """Every rating under its part of a split that has been materialized, with its day.
+
+    Args:
+        warehouse: holds the split.
+        split: the one to read.
+        train_days: whether training ratings come with theirs too, which few models look at.
 
     Raises:
         WarehouseError: the vectors or the split are missing or stale.
@@ -171,14 +181,22 @@ def read_split(warehouse: Database, split: Split) -> SplitRatings:
             "ratings; run `deeprec materialize` with the same configuration first"
         )
     ((first_day, last_day),) = found
-    return SplitRatings(_read_parts(warehouse, split), first_day, last_day)
+    return SplitRatings(_read_parts(warehouse, split, train_days=train_days), first_day, last_day)
 
 
-def _read_parts(warehouse: Database, split: Split) -> dict[Part, RatingMatrix]:
+def _read_parts(warehouse: Database, split: Split, *, train_days: bool) -> dict[Part, RatingMatrix]:
     """The matrix of every part, read a range of users at a time: the tables never lie whole."""
     num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
     counts, movie_ids_M = counts_by_part(warehouse, split), movie_ids(warehouse)
-    stacks = [Stack(num_users, counts.get(part, 0), movie_ids_M, has_days=True) for part in _PARTS]
+    stacks = [
+        Stack(
+            num_users,
+            counts.get(part, 0),
+            movie_ids_M,
+            has_days=train_days or part is not Part.TRAIN,
+        )
+        for part in _PARTS
+    ]
     for first, end in user_ranges(num_users, num_ratings):
         table = warehouse.table(
             "vectors/of_split", split_id=split.split_id, first_user=first, end_user=end
