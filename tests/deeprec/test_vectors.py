@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeprec import user_lists
 from deeprec.config import Config
 from deeprec.errors import SplitError, WarehouseError
 from deeprec.home import Home
@@ -101,6 +102,52 @@ def test_a_day_is_whole_and_may_be_missing_or_long_ago(home: Home) -> None:
         ingest(home, [str(home.path / name)], Config())
     _, ratings = divide(home, RandomSplit())
     assert [NEW_YEAR_2005, UNDATED, -1, 2_932_896] == days_of(ratings.everything)
+
+
+@pytest.mark.parametrize("ratings_at_once", [1, 3, 4_000_000])
+def test_a_split_is_read_whole_whatever_the_ranges(
+    home: Home, ratings_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(home, [(7, 40, 1, 9), *ROWS[:3], (1, 10, 2, 3)], "dated.csv")
+    others = {
+        "undated.csv": "user_id,movie_id,rating\n8,20,4\n8,30,0\n7,50,2\n",
+        "users.dat": "3::F::1::10::48067\n99::M::56::16::70072\n",  # who have rated nothing
+    }
+    for name, text in others.items():
+        (home.path / name).write_text(text)
+        ingest(home, [str(home.path / name)], Config())
+    split = RandomSplit(seed=3, test_fraction=0.3, dev_fraction=0.3)
+    materialize(home, Config(split=split))
+    monkeypatch.setattr(user_lists, "_RATINGS_AT_ONCE", ratings_at_once)
+    with open_warehouse(home) as warehouse:
+        found = read_split(warehouse, split)
+        everything = warehouse.table(
+            "vectors/of_split", split_id=split.split_id, first_user=0, end_user=9
+        )
+        whole = rating_matrix(everything, movie_ids(warehouse))
+    assert [1, 3, 7, 8, 99] == whole.user_ids_U.tolist()
+    part_R = np.array([part for parts in everything["parts"].to_pylist() for part in parts])
+    for part in Part:
+        expected, matrix = whole.select_ratings(part_R == part), found.part(part)
+        np.testing.assert_array_equal(whole.user_ids_U, matrix.user_ids_U)
+        np.testing.assert_array_equal(whole.movie_ids_M, matrix.movie_ids_M)
+        np.testing.assert_array_equal(expected.values_UM.indptr, matrix.values_UM.indptr)
+        np.testing.assert_array_equal(expected.values_UM.indices, matrix.values_UM.indices)
+        np.testing.assert_array_equal(expected.values_UM.data, matrix.values_UM.data)
+        np.testing.assert_array_equal(expected.days_R, matrix.days_R)
+    assert 8 == sum(found.part(part).num_ratings for part in (Part.TRAIN, Part.DEV, Part.TEST))
+
+
+def test_training_days_are_left_unread_when_nobody_asks(home: Home) -> None:
+    take_in(home, ROWS)
+    split = LastKSplit(test_k=1, dev_k=1)
+    _, ratings = divide(home, split)
+    with open_warehouse(home) as warehouse:
+        plain = read_split(warehouse, split, train_days=False)
+    assert plain.part(Part.TRAIN).days_R is None
+    assert plain.part(Part.TRAIN, Part.DEV).days_R is None
+    assert days_of(ratings.part(Part.DEV)) == days_of(plain.part(Part.DEV))
+    assert pairs(ratings, Part.TRAIN) == pairs(plain, Part.TRAIN)
 
 
 def test_users_come_with_days_only_when_asked(home: Home) -> None:
