@@ -35,9 +35,7 @@ class Biases:
             column_R = values_UM.indices[start:end]
             left_R = values_UM.data[start:end] - self.global_mean - self.movie_bias_M[column_R]
             starts = values_UM.indptr[rows.start : rows.stop + 1] - start
-            left_UM = sparse.csr_array(
-                (left_R.astype(np.float64), column_R, starts), (len(starts) - 1, len(ones_M))
-            )
+            left_UM = sparse.csr_array((left_R, column_R, starts), (len(starts) - 1, len(ones_M)))
             total_U[rows] = left_UM @ ones_M
         return _damped_means(total_U, np.diff(values_UM.indptr), self.user_damping)
 

@@ -134,10 +134,10 @@ def _model_predictions_R(
     """What the graph says of every held-out rating, unclipped; NaN where it says nothing."""
     values_UN, train = held_out.ratings.values_UM, held_out.train
     predicted_R = np.full(values_UN.nnz, np.nan, dtype=np.float32)
-    for users, scores in predictor.batches(train, config.batch_size):
+    for users, unclipped_BN in predictor.unclipped_batches(train, config.batch_size):
         entries = slice(*values_UN.indptr[[users.start, users.stop]])
         row_R = held_out.user_R[entries] - users.start
-        predicted_R[entries] = scores.unclipped_BM[row_R, values_UN.indices[entries]]
+        predicted_R[entries] = unclipped_BN[row_R, values_UN.indices[entries]]
         progress("evaluate", entries.stop, values_UN.nnz, "ratings")
     return predicted_R
 
