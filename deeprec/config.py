@@ -394,6 +394,12 @@ class Config(_Section):
         return self.refit or isinstance(self.model, BlendConfig)
 
     @property
+    def needs_days(self) -> bool:
+        """Whether a model is fitted to ratings in the order of time."""
+        told = self.model.members if isinstance(self.model, BlendConfig) else [self]
+        return any(isinstance(member.model, RecurrentConfig) for member in told)
+
+    @property
     def decisive(self) -> dict[str, Any]:
         """The settings that change what is trained, as JSON has them."""
         sections = self.model_dump(mode="json", include=_DECISIVE)

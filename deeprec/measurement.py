@@ -47,7 +47,7 @@ class HeldOut:
     def of(cls, train: RatingMatrix, held_out: RatingMatrix) -> "HeldOut":
         """From all users' training and held-out ratings, over the same users and movies."""
         has_some_U = np.diff(held_out.values_UM.indptr) > 0
-        num_of_movie_N = np.bincount(train.values_UM.indices, minlength=train.num_movies)
+        num_of_movie_N = train.num_by_movie_M
         train, ratings = train.select_users(has_some_U), held_out.select_users(has_some_U)
         rows_U = np.arange(ratings.num_users, dtype=np.int32)
         user_R = np.repeat(rows_U, np.diff(ratings.values_UM.indptr))
@@ -59,6 +59,12 @@ class HeldOut:
     def actual_R(self) -> Floats:
         """The held-out ratings themselves."""
         return self.ratings.values_UM.data
+
+    def cells(self, users: slice) -> tuple[slice, Counts, Counts]:
+        """Which held-out ratings are of some rows; the row of each, from 0, and its column."""
+        values_UN = self.ratings.values_UM
+        entries = slice(*values_UN.indptr[[users.start, users.stop]].tolist())
+        return entries, self.user_R[entries] - users.start, values_UN.indices[entries]
 
     @property
     def num_cold(self) -> int:

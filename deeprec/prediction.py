@@ -50,7 +50,16 @@ class Predictor:
         return np.isin(self.movie_ids_N, self.bundle.vocabulary.movie_ids_M)
 
     def batches(self, users: RatingMatrix, batch_size: int) -> Iterator[tuple[slice, Scores]]:
-        """Scores of every movie of the warehouse for all users, a batch of rows at a time.
+        """Scores of every movie of the warehouse for all users, a batch of rows at a time."""
+        scale = self.bundle.manifest.scale
+        for rows, unclipped_BN in self.unclipped_batches(users, batch_size):
+            predicted_BN = np.clip(unclipped_BN, scale.minimum, scale.maximum)
+            yield rows, Scores(predicted_BN, unclipped_BN)
+
+    def unclipped_batches(
+        self, users: RatingMatrix, batch_size: int
+    ) -> Iterator[tuple[slice, Floats]]:
+        """As `batches`, of the scores before the clip alone.
 
         A user none of whose ratings the model knows gets mean + movie bias; a movie it does not
         know gets mean + user bias.
@@ -59,15 +68,13 @@ class Predictor:
         inputs = users.restrict_movies(self.bundle.vocabulary.movie_ids_M)
         user_bias_U = self.bundle.biases.user_bias_U(inputs.values_UM)
         is_empty_U = np.diff(inputs.values_UM.indptr) == 0
-        scale = self.bundle.manifest.scale
         for start in range(0, users.num_users, batch_size):
             rows = slice(start, min(start + batch_size, users.num_users))
             batch = inputs.select_rows(rows)
             known_BM = self.model.predict(batch, self.side, counted=self.counted)
             unclipped_BN = self._widen(known_BM, known_N, user_bias_U[rows])
             unclipped_BN[is_empty_U[rows]] = self._movie_means_N(known_N)
-            predicted_BN = np.clip(unclipped_BN, scale.minimum, scale.maximum)
-            yield rows, Scores(predicted_BN, unclipped_BN)
+            yield rows, unclipped_BN
 
     def _widen(
         self, known_BM: Floats, known_N: npt.NDArray[np.bool_], user_bias_B: Floats

@@ -1,9 +1,11 @@
 """The contract for ratings in memory: the scale they stand on, and users x movies as CSR.
 
-Shape legend: U users, M movies, R ratings.
+Shape legend: U users, M movies, R ratings, K of them kept.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ Days = npt.NDArray[np.int32]
 
 UNDATED = int(np.iinfo(np.int32).min)  # in the place of the day of a rating without a date
 _STEP_TOLERANCE = 1e-3  # of a step; float32 holds 4.1 no closer
+_ENTRIES_AT_ONCE = 2**18  # of a matrix, where each needs room beside it: these stay in the cache
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,15 @@ class RatingMatrix:
         """R, the stored entries."""
         return int(self.values_UM.nnz)
 
+    @property
+    def num_by_movie_M(self) -> npt.NDArray[np.int64]:
+        """How many ratings each movie has."""
+        return count_by_column(self.values_UM)
+
     def restrict_movies(self, movie_ids_V: Ids) -> "RatingMatrix":
         """The same users over another ascending list of movies; ratings of others are left out."""
+        if np.array_equal(movie_ids_V, self.movie_ids_M):
+            return self
         place_V = np.searchsorted(movie_ids_V, self.movie_ids_M)
         place_V = np.minimum(place_V, max(len(movie_ids_V) - 1, 0))
         known_M = (
@@ -91,18 +101,29 @@ class RatingMatrix:
             if len(movie_ids_V)
             else np.zeros(self.num_movies, dtype=bool)
         )
-        keep_R = known_M[self.values_UM.indices]
-        return RatingMatrix(
-            self.user_ids_U,
-            movie_ids_V,
-            _select(self.values_UM, keep_R, place_V, len(movie_ids_V)),
-            self._days_of(keep_R),
+        kept = self.select_ratings(known_M[self.values_UM.indices])
+        column_R = place_V.astype(kept.values_UM.indices.dtype)[kept.values_UM.indices]
+        values_UV: sparse.csr_array[np.float32] = sparse.csr_array(
+            (kept.values_UM.data, column_R, kept.values_UM.indptr),
+            shape=(self.num_users, len(movie_ids_V)),
         )
+        return RatingMatrix(self.user_ids_U, movie_ids_V, values_UV, kept.days_R)
 
     def select_ratings(self, keep_R: npt.NDArray[np.bool_]) -> "RatingMatrix":
-        """The same users and movies with only the marked entries stored."""
-        kept = _select(self.values_UM, keep_R, np.arange(self.num_movies), self.num_movies)
-        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept, self._days_of(keep_R))
+        """The same users and movies with only the marked entries stored; itself if all are."""
+        if keep_R.all():
+            return self
+        kept_K = np.flatnonzero(keep_R)
+        row_starts = np.searchsorted(kept_K, self.values_UM.indptr)
+        kept_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+            (
+                self.values_UM.data[kept_K],
+                self.values_UM.indices[kept_K],
+                row_starts.astype(self.values_UM.indptr.dtype),
+            ),
+            shape=self.values_UM.shape,
+        )
+        return RatingMatrix(self.user_ids_U, self.movie_ids_M, kept_UM, self._days_of(kept_K))
 
     def select_rows(self, rows: slice) -> "RatingMatrix":
         """A run of users, all movies."""
@@ -117,33 +138,37 @@ class RatingMatrix:
         )
 
     def select_users(self, keep_U: npt.NDArray[np.bool_]) -> "RatingMatrix":
-        """The marked users, all movies."""
-        keep_R = np.repeat(keep_U, np.diff(self.values_UM.indptr))
+        """The marked users, all movies; itself where all are marked."""
+        if keep_U.all():
+            return self
+        days_R = self.days_R
+        if days_R is not None:
+            days_R = days_R[np.repeat(keep_U, np.diff(self.values_UM.indptr))]
         return RatingMatrix(
-            self.user_ids_U[keep_U],
-            self.movie_ids_M,
-            self.values_UM[keep_U],
-            self._days_of(keep_R),
+            self.user_ids_U[keep_U], self.movie_ids_M, self.values_UM[keep_U], days_R
         )
 
-    def _days_of(self, entries: slice | npt.NDArray[np.bool_]) -> Days | None:
+    def _days_of(self, entries: slice | Ids) -> Days | None:
         """The days of some stored entries, where days were read."""
         return None if self.days_R is None else self.days_R[entries]
 
 
-def _select(
-    values_UM: sparse.csr_array[np.float32],
-    keep_R: npt.NDArray[np.bool_],
-    place_M: npt.NDArray[np.integer],
-    num_columns: int,
-) -> sparse.csr_array[np.float32]:
-    """Keep marked entries and move column j to `place_M[j]`, which must keep the columns' order."""
-    kept_before = np.concatenate([[0], np.cumsum(keep_R)])
-    return sparse.csr_array(
-        (
-            values_UM.data[keep_R],
-            place_M[values_UM.indices[keep_R]].astype(np.int32),
-            kept_before[values_UM.indptr],
-        ),
-        shape=(values_UM.shape[0], num_columns),
-    )
+def index_type(num_ratings: int) -> type[np.int32] | type[np.int64]:
+    """What rows' starts and columns are counted in; given two types, scipy copies to the wider."""
+    return np.int32 if num_ratings <= np.iinfo(np.int32).max else np.int64
+
+
+def runs_of_rows(row_starts: npt.NDArray[np.integer]) -> Iterator[slice]:
+    """All rows of a CSR matrix in order, in runs of so few entries that they stay in the cache."""
+    wanted = np.arange(_ENTRIES_AT_ONCE, int(row_starts[-1]), _ENTRIES_AT_ONCE)
+    ends = np.unique([0, *np.searchsorted(row_starts, wanted), len(row_starts) - 1])
+    return (slice(start, end) for start, end in pairwise(ends.tolist()))
+
+
+def count_by_column(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.int64]:
+    """How many entries each column has."""
+    count_M = np.zeros(values_UM.shape[1], dtype=np.int64)
+    for start in range(0, values_UM.nnz, _ENTRIES_AT_ONCE):  # of which `bincount` makes a copy
+        entries = slice(start, start + _ENTRIES_AT_ONCE)
+        count_M += np.bincount(values_UM.indices[entries], minlength=len(count_M))
+    return count_M

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
@@ -86,7 +85,7 @@ class _Inputs:
         """What a model is fitted to: these parts, and dev where it is not among them."""
         config = self.config
         everyone = self.ratings.part(*parts)
-        vocabulary = everyone.movie_ids_M[_is_rated_N(everyone)]
+        vocabulary = everyone.movie_ids_M[everyone.num_by_movie_M > 0]
         train = everyone.restrict_movies(vocabulary)
         damping = config.biases
 
@@ -106,12 +105,12 @@ class _Inputs:
     def vocabulary(self, material: Material) -> Vocabulary:
         """The movies of the material, as a bundle keeps them."""
         train = material.train
-        is_known_N = np.isin(self.ratings.everything.movie_ids_M, train.movie_ids_M)
+        is_known_N = np.isin(self.ratings.movie_ids_N, train.movie_ids_M)
         return Vocabulary(
             train.movie_ids_M,
             self.titles_N.filter(pa.array(is_known_N)).to_pylist(),
             material.biases.movie_bias_M,
-            np.bincount(train.values_UM.indices, minlength=train.num_movies),
+            train.num_by_movie_M,
         )
 
 
@@ -157,7 +156,7 @@ def _known_bundle(home: Home, warehouse: Database, fingerprint: str) -> Bundle |
 def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
     """The split, and the scale its training part stands on."""
     digest = current_digest(warehouse)
-    ratings = read_split(warehouse, config.split)
+    ratings = read_split(warehouse, config.split, train_days=config.needs_days)
     return _Inputs(
         config=config,
         ratings=ratings,
@@ -166,10 +165,6 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
         data_digest=digest,
         fingerprint=_fingerprint(config, digest),
     )
-
-
-def _is_rated_N(ratings: RatingMatrix) -> npt.NDArray[np.bool_]:
-    return np.bincount(ratings.values_UM.indices, minlength=ratings.num_movies) > 0
 
 
 def _fingerprint(config: Config, digest: str) -> str:

@@ -3,6 +3,8 @@
 Sorting and cutting takes a fraction of the time and memory that SQL's list aggregates take.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -26,14 +28,19 @@ def fill_lists(
         parameters: of the statement.
     """
     num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
-    users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
     warehouse.run(f"vectors/sort_{what}")
-    for first in range(0, num_users, users_at_once):
-        end = min(first + users_at_once, num_users)
+    for first, end in user_ranges(num_users, num_ratings):
         rows = warehouse.table(f"vectors/sorted_{what}", first_user=first, end_user=end)
         warehouse.run_with(insert, lists_by_user(rows, first, end), **parameters)
         progress("materialize", end, num_users, f"users' {what}")
     warehouse.run(f"vectors/drop_sorted_{what}")
+
+
+def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:
+    """Each range's first user and the one after its last, of some four million ratings."""
+    users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
+    for first in range(0, num_users, users_at_once):
+        yield first, min(first + users_at_once, num_users)
 
 
 def lists_by_user(rows: pa.Table, first_user: int, end_user: int) -> pa.Table:

@@ -3,10 +3,11 @@
 Both are built in SQL and kept in the warehouse; here they are refreshed when the ratings have
 changed, and read as CSR. How a split is applied is `partition`'s part.
 
-Shape legend: U users, M movies, R ratings.
+Shape legend: U users, M movies, N movies of the warehouse, R ratings.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -29,9 +30,10 @@ from deeprec.partition import (
 )
 from deeprec.progress import Progress, silent
 from deeprec.protocols import Comparison, compare
-from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale
+from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale, index_type
 from deeprec.splits import Part, Split
-from deeprec.user_lists import fill_lists
+from deeprec.stacking import Stack, unite
+from deeprec.user_lists import fill_lists, user_ranges
 from deeprec.warehouse import Database, open_warehouse
 
 _PARTS = list(Part)
@@ -63,17 +65,25 @@ class MaterializeReport(BaseModel):
 
 @dataclass(frozen=True)
 class SplitRatings:
-    """All ratings as a matrix, with the part of each beside it."""
+    """All ratings, a matrix a part, each over all users and all N movies."""
 
-    everything: RatingMatrix
-    part_R: npt.NDArray[np.uint8]
+    matrices: Mapping[Part, RatingMatrix]
     first_train_day: date | None
     last_train_day: date | None
 
     def part(self, *parts: Part) -> RatingMatrix:
-        """The ratings of one part, or of several together, over all users and movies."""
-        codes = [_PARTS.index(part) for part in parts]
-        return self.everything.select_ratings(np.isin(self.part_R, codes))
+        """The ratings of one part, or a copy of those of several together."""
+        return unite(*(self.matrices[part] for part in parts))
+
+    @property
+    def movie_ids_N(self) -> Ids:
+        """The source's ids of all movies."""
+        return self.matrices[Part.TRAIN].movie_ids_M
+
+    @property
+    def everything(self) -> RatingMatrix:
+        """A copy of the ratings of all parts together."""
+        return self.part(*self.matrices)
 
 
 def materialize(home: Home, config: Config, progress: Progress = silent) -> MaterializeReport:
@@ -150,8 +160,13 @@ def current_digest(warehouse: Database) -> str:
     return digest
 
 
-def read_split(warehouse: Database, split: Split) -> SplitRatings:
-    """Every rating with its day and its part under a split that has been materialized.
+def read_split(warehouse: Database, split: Split, *, train_days: bool = True) -> SplitRatings:
+    """Every rating under its part of a split that has been materialized, with its day.
+
+    Args:
+        warehouse: holds the split.
+        split: the one to read.
+        train_days: whether training ratings come with theirs too, which few models look at.
 
     Raises:
         WarehouseError: the vectors or the split are missing or stale.
@@ -165,10 +180,31 @@ def read_split(warehouse: Database, split: Split) -> SplitRatings:
             f"the {split.kind} split of this configuration has not been applied to these "
             "ratings; run `deeprec materialize` with the same configuration first"
         )
-    table = warehouse.table("vectors/of_split", split_id=split.split_id)
-    everything = rating_matrix(table, movie_ids(warehouse))
     ((first_day, last_day),) = found
-    return SplitRatings(everything, _part_codes(table["parts"]), first_day, last_day)
+    return SplitRatings(_read_parts(warehouse, split, train_days=train_days), first_day, last_day)
+
+
+def _read_parts(warehouse: Database, split: Split, *, train_days: bool) -> dict[Part, RatingMatrix]:
+    """The matrix of every part, read a range of users at a time: the tables never lie whole."""
+    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
+    counts, movie_ids_M = counts_by_part(warehouse, split), movie_ids(warehouse)
+    stacks = [
+        Stack(
+            num_users,
+            counts.get(part, 0),
+            movie_ids_M,
+            has_days=train_days or part is not Part.TRAIN,
+        )
+        for part in _PARTS
+    ]
+    for first, end in user_ranges(num_users, num_ratings):
+        table = warehouse.table(
+            "vectors/of_split", split_id=split.split_id, first_user=first, end_user=end
+        )
+        users, code_R = rating_matrix(table, movie_ids_M), _part_codes(table["parts"])
+        for code, stack in enumerate(stacks):
+            stack.push(users.select_ratings(code_R == code))
+    return {part: stack.whole() for part, stack in zip(_PARTS, stacks, strict=True)}
 
 
 def read_scale(warehouse: Database, train: RatingMatrix) -> RatingScale:
@@ -210,11 +246,13 @@ def rating_matrix(table: pa.Table, movie_ids_M: Ids) -> RatingMatrix:
     """
     indexes = table["movie_indexes"].combine_chunks()
     lengths_U = indexes.value_lengths().to_numpy(zero_copy_only=False)
+    column_R = indexes.flatten().to_numpy(zero_copy_only=False)
+    index = index_type(len(column_R))
     values_UM: sparse.csr_array[np.float32] = sparse.csr_array(
         (
             table["ratings"].combine_chunks().flatten().to_numpy(zero_copy_only=False),
-            indexes.flatten().to_numpy(zero_copy_only=False),
-            np.concatenate([[0], np.cumsum(lengths_U)]),
+            column_R.astype(index, copy=False),
+            np.concatenate([[0], np.cumsum(lengths_U)]).astype(index),
         ),
         shape=(table.num_rows, len(movie_ids_M)),
     )

@@ -1,4 +1,5 @@
--- One row a user in index order: his vector with its days, and the part of each of its ratings.
+-- One row a user of an index range, in index order: his vector with its days, and the part of
+-- each of its ratings.
 select
     user_vectors.user_id,
     user_vectors.movie_indexes,
@@ -10,4 +11,7 @@ left join split_vectors
     on
         user_vectors.user_index = split_vectors.user_index
         and split_vectors.split_id = $split_id
+        and split_vectors.user_index >= $first_user
+        and split_vectors.user_index < $end_user
+where user_vectors.user_index >= $first_user and user_vectors.user_index < $end_user
 order by user_vectors.user_index;

@@ -44,7 +44,8 @@ def split_ratings(seed: int = 0) -> SplitRatings:
     )
     codes = [list(Part).index(part) for part in (Part.TRAIN, Part.DEV, Part.TEST)]
     part_R = rng.choice(codes, size=everything.num_ratings, p=[0.6, 0.2, 0.2]).astype(np.uint8)
-    return SplitRatings(everything, part_R, None, None)
+    matrices = {part: everything.select_ratings(part_R == code) for code, part in enumerate(Part)}
+    return SplitRatings(matrices, None, None)
 
 
 def comparison(*, peers_see_dev: bool = False) -> Comparison:
@@ -103,7 +104,9 @@ def test_choosing_asks_for_dev_alone() -> None:
 
 def test_without_dev_ratings_the_first_settings_stand() -> None:
     ratings = split_ratings()
-    all_train = SplitRatings(ratings.everything, np.zeros_like(ratings.part_R), None, None)
+    nothing = ratings.part(Part.OUTSIDE_WINDOW)
+    matrices = {**dict.fromkeys(Part, nothing), Part.TRAIN: ratings.everything}
+    all_train = SplitRatings(matrices, None, None)
     parts = Parts.of(all_train, RatingScale(1, 5), peers_see_dev=False)
     candidates, built = constants(1.0, 2.0)
     chosen = Comparison(parts, (0,), Constant(3.0)).choose(candidates)

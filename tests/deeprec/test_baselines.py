@@ -1,13 +1,16 @@
 """Shape legend: U users, M movies, R ratings."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from deeprec import ratings as ratings_module
 from deeprec.baselines import Biases, fit_biases
+from deeprec.ratings import Floats
 
 UNRATED = 0
 
@@ -76,3 +79,35 @@ def test_the_fit_is_where_neither_side_wants_to_move(rows: list[list[int]], damp
     left_R = values_UM.data - biases.global_mean - user_bias_U[user_R]
     pull_M = np.bincount(movie_R, left_R - biases.movie_bias_M[movie_R], len(rows[0]))
     np.testing.assert_allclose(pull_M, damping * biases.movie_bias_M, atol=1e-2)
+
+
+def in_one_piece(values_UM: sparse.csr_array[np.float32], damping: float) -> Biases:
+    """The same sums, each over all ratings at once."""
+    row_R = np.repeat(np.arange(values_UM.shape[0]), np.diff(values_UM.indptr))
+    column_R, rating_R = values_UM.indices, values_UM.data
+    mean = float(rating_R.mean(dtype=np.float64))
+
+    def means(left_R: Floats, group_R: npt.NDArray[np.integer], num_groups: int) -> Floats:
+        total_G = np.bincount(group_R, left_R, num_groups)
+        return (total_G / (np.bincount(group_R, minlength=num_groups) + damping)).astype(np.float32)
+
+    user_bias_U = np.zeros(values_UM.shape[0], dtype=np.float32)
+    for _ in range(20):
+        left_R = rating_R - mean - user_bias_U[row_R]
+        movie_bias_M = means(left_R, column_R, values_UM.shape[1])
+        left_R = rating_R - mean - movie_bias_M[column_R]
+        user_bias_U = means(left_R, row_R, values_UM.shape[0])
+    return Biases(mean, movie_bias_M, damping)
+
+
+@pytest.mark.parametrize("entries_at_once", [1, 7, 2**18])
+def test_runs_of_rows_leave_not_a_bit_changed(
+    entries_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ratings_module, "_ENTRIES_AT_ONCE", entries_at_once)
+    rng = np.random.default_rng(0)
+    values_UM = ratings((rng.integers(1, 6, (50, 9)) * (rng.random((50, 9)) < 0.4)).tolist())
+    expected, found = in_one_piece(values_UM, 5.0), fit_biases(values_UM, 5.0, 5.0)
+    assert expected.global_mean == found.global_mean
+    np.testing.assert_array_equal(expected.movie_bias_M, found.movie_bias_M)
+    np.testing.assert_array_equal(expected.user_bias_U(values_UM), found.user_bias_U(values_UM))

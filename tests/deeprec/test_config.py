@@ -299,3 +299,13 @@ def test_kernels_may_be_penalised_where_there_are_any() -> None:
 def test_some_optimizers_take_everything_at_once(optimizer: str, expected: bool) -> None:
     train = load_config(None, [f"train.optimizer={optimizer}"]).train
     assert expected == train.takes_everything
+
+
+@pytest.mark.parametrize(("kinds", "expected"), [(["autoencoder"], False), (["rrn"], True)])
+def test_a_blend_needs_days_where_a_member_does(kinds: list[str], expected: bool) -> None:
+    others = [{"name": kind, "model": {"kind": kind}} for kind in kinds]
+    members = [{"name": "other", "model": {"kind": "kernel_ridge"}}, *others]
+    blend = Config.model_validate({"model": {"kind": "blend", "members": members}})
+    alone = Config.model_validate({"model": {"kind": kinds[0]}})
+    assert expected == blend.needs_days
+    assert expected == alone.needs_days

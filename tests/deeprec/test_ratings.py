@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deeprec.ratings import UNDATED, RatingMatrix, RatingScale
+from deeprec import ratings as ratings_module
+from deeprec.ratings import (
+    UNDATED,
+    RatingMatrix,
+    RatingScale,
+    count_by_column,
+    index_type,
+    runs_of_rows,
+)
 
 
 def matrix() -> RatingMatrix:
@@ -15,7 +23,7 @@ def matrix() -> RatingMatrix:
         (
             np.array([5, 0, 3], dtype=np.float32),
             np.array([0, 2, 1], dtype=np.int32),
-            np.array([0, 2, 2, 3]),
+            np.array([0, 2, 2, 3], dtype=np.int32),
         ),
         shape=(3, 3),
     )
@@ -108,3 +116,48 @@ def test_restricting_keeps_exactly_the_known_movies(here: set[int], known: set[i
     restricted = ratings.restrict_movies(known_ids)
     found = dict(zip(restricted.values_UM.indices, restricted.values_UM.data, strict=True))
     assert {int(np.searchsorted(known_ids, i)): i + 1 for i in here & known} == found
+
+
+def test_what_stays_as_it_is_is_not_copied() -> None:
+    ratings = dated()
+    assert ratings.restrict_movies(np.array([10, 20, 30])) is ratings
+    assert ratings.select_ratings(np.ones(3, dtype=bool)) is ratings
+    assert ratings.select_users(np.ones(3, dtype=bool)) is ratings
+    moved = ratings.restrict_movies(np.array([5, 10, 20, 30]))
+    assert [1, 3, 2] == moved.values_UM.indices.tolist()
+    assert np.shares_memory(ratings.values_UM.data, moved.values_UM.data)
+    assert moved.days_R is ratings.days_R
+
+
+def test_a_selection_is_counted_in_the_same_integers() -> None:
+    whole = matrix()
+    for selected in (
+        whole.restrict_movies(np.array([20, 30])),
+        whole.select_ratings(np.array([True, False, True])),
+        whole.select_users(np.array([True, False, True])),
+        whole.select_rows(slice(0, 2)),
+    ):
+        assert np.int32 == selected.values_UM.indices.dtype == selected.values_UM.indptr.dtype
+
+
+def test_more_ratings_than_an_int32_counts_are_counted_in_int64() -> None:
+    assert np.int32 is index_type(2**31 - 1)
+    assert np.int64 is index_type(2**31)
+
+
+@given(st.lists(st.integers(0, 9), max_size=20))
+def test_runs_are_all_rows_in_order(lengths: list[int]) -> None:
+    row_starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratings_module, "_ENTRIES_AT_ONCE", 4)
+        runs = list(runs_of_rows(row_starts))
+    assert list(range(len(lengths))) == [row for run in runs for row in range(run.start, run.stop)]
+    # Less than four entries and a row that begins among them.
+    assert all(row_starts[run.stop] - row_starts[run.start] < 4 + 9 for run in runs)
+
+
+def test_entries_are_counted_by_column_and_zeros_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ratings_module, "_ENTRIES_AT_ONCE", 2)
+    assert [1, 1, 1] == count_by_column(matrix().values_UM).tolist()
+    rows = np.array([[1, 1, 0], [1, 0, 0]], dtype=np.float32)
+    assert [2, 1, 0] == count_by_column(sparse.csr_array(rows)).tolist()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeprec import user_lists
 from deeprec.config import Config
 from deeprec.errors import SplitError, WarehouseError
 from deeprec.home import Home
@@ -75,13 +76,18 @@ def days_of(ratings: RatingMatrix) -> list[int]:
     return days
 
 
+def days_by_pair(ratings: RatingMatrix) -> dict[tuple[int, int], int]:
+    return dict(zip(zip(*ratings.values_UM.nonzero(), strict=True), days_of(ratings), strict=True))
+
+
 def test_a_rating_has_its_day_beside_it(home: Home) -> None:
     take_in(home, ROWS)
     _, ratings = divide(home, RandomSplit(test_fraction=0.4, dev_fraction=0.2))
     in_order_R = NEW_YEAR_2005 + np.array([8, 1, 2, 0, 3, 4])
     assert in_order_R.tolist() == days_of(ratings.everything)
-    for code, part in enumerate(Part):
-        assert in_order_R[ratings.part_R == code].tolist() == days_of(ratings.part(part))
+    assert 6 == sum(len(days_of(ratings.part(part))) for part in Part)
+    whole = days_by_pair(ratings.everything)
+    assert all(days_by_pair(ratings.part(part)).items() <= whole.items() for part in Part)
 
 
 def test_a_day_is_whole_and_may_be_missing_or_long_ago(home: Home) -> None:
@@ -96,6 +102,52 @@ def test_a_day_is_whole_and_may_be_missing_or_long_ago(home: Home) -> None:
         ingest(home, [str(home.path / name)], Config())
     _, ratings = divide(home, RandomSplit())
     assert [NEW_YEAR_2005, UNDATED, -1, 2_932_896] == days_of(ratings.everything)
+
+
+@pytest.mark.parametrize("ratings_at_once", [1, 3, 4_000_000])
+def test_a_split_is_read_whole_whatever_the_ranges(
+    home: Home, ratings_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(home, [(7, 40, 1, 9), *ROWS[:3], (1, 10, 2, 3)], "dated.csv")
+    others = {
+        "undated.csv": "user_id,movie_id,rating\n8,20,4\n8,30,0\n7,50,2\n",
+        "users.dat": "3::F::1::10::48067\n99::M::56::16::70072\n",  # who have rated nothing
+    }
+    for name, text in others.items():
+        (home.path / name).write_text(text)
+        ingest(home, [str(home.path / name)], Config())
+    split = RandomSplit(seed=3, test_fraction=0.3, dev_fraction=0.3)
+    materialize(home, Config(split=split))
+    monkeypatch.setattr(user_lists, "_RATINGS_AT_ONCE", ratings_at_once)
+    with open_warehouse(home) as warehouse:
+        found = read_split(warehouse, split)
+        everything = warehouse.table(
+            "vectors/of_split", split_id=split.split_id, first_user=0, end_user=9
+        )
+        whole = rating_matrix(everything, movie_ids(warehouse))
+    assert [1, 3, 7, 8, 99] == whole.user_ids_U.tolist()
+    part_R = np.array([part for parts in everything["parts"].to_pylist() for part in parts])
+    for part in Part:
+        expected, matrix = whole.select_ratings(part_R == part), found.part(part)
+        np.testing.assert_array_equal(whole.user_ids_U, matrix.user_ids_U)
+        np.testing.assert_array_equal(whole.movie_ids_M, matrix.movie_ids_M)
+        np.testing.assert_array_equal(expected.values_UM.indptr, matrix.values_UM.indptr)
+        np.testing.assert_array_equal(expected.values_UM.indices, matrix.values_UM.indices)
+        np.testing.assert_array_equal(expected.values_UM.data, matrix.values_UM.data)
+        np.testing.assert_array_equal(expected.days_R, matrix.days_R)
+    assert 8 == sum(found.part(part).num_ratings for part in (Part.TRAIN, Part.DEV, Part.TEST))
+
+
+def test_training_days_are_left_unread_when_nobody_asks(home: Home) -> None:
+    take_in(home, ROWS)
+    split = LastKSplit(test_k=1, dev_k=1)
+    _, ratings = divide(home, split)
+    with open_warehouse(home) as warehouse:
+        plain = read_split(warehouse, split, train_days=False)
+    assert plain.part(Part.TRAIN).days_R is None
+    assert plain.part(Part.TRAIN, Part.DEV).days_R is None
+    assert days_of(ratings.part(Part.DEV)) == days_of(plain.part(Part.DEV))
+    assert pairs(ratings, Part.TRAIN) == pairs(plain, Part.TRAIN)
 
 
 def test_users_come_with_days_only_when_asked(home: Home) -> None:
@@ -115,7 +167,7 @@ def test_materializing_again_changes_nothing(home: Home) -> None:
     first, before = divide(home, RandomSplit())
     second, after = divide(home, RandomSplit())
     assert (True, False) == (first.changed, second.changed)
-    np.testing.assert_array_equal(before.part_R, after.part_R)
+    assert [pairs(before, part) for part in Part] == [pairs(after, part) for part in Part]
 
 
 def test_new_ratings_make_vectors_and_splits_stale_until_they_are_rebuilt(home: Home) -> None:
@@ -146,7 +198,7 @@ def test_splits_live_side_by_side(home: Home) -> None:
     divide(home, RandomSplit(seed=2))
     with open_warehouse(home) as warehouse:
         again = read_split(warehouse, RandomSplit(seed=1))
-    np.testing.assert_array_equal(first.part_R, again.part_R)
+    assert [pairs(first, part) for part in Part] == [pairs(again, part) for part in Part]
 
 
 def test_time_divides_at_its_days(home: Home) -> None:
