@@ -1,11 +1,9 @@
-"""How good a bundle is on held-out ratings, measured through its ONNX graphs, beside two floors.
+"""How good a bundle is on held-out ratings, measured through its ONNX graph, beside two floors.
 
-Evaluation, and only evaluation, feeds them the training part of each user's ratings.
+Evaluation, and only evaluation, feeds the graph the training part of each user's ratings.
 
-Shape legend: U users, B in a batch, N movies of the warehouse, R held-out ratings, K a code.
+Shape legend: U users, N movies of the warehouse, R held-out ratings.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -15,7 +13,6 @@ from deeprec.breakdowns import Group
 from deeprec.bundles import Bundle
 from deeprec.config import Config, EvaluateConfig
 from deeprec.errors import BundleError, SplitError
-from deeprec.factored import FactoredPredictor
 from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
@@ -134,48 +131,15 @@ def evaluate_bundle(
 def _model_predictions_R(
     predictor: Predictor, held_out: HeldOut, config: EvaluateConfig, progress: Progress
 ) -> Floats:
-    """What the model says of every held-out rating, unclipped; NaN where it says nothing."""
-    num_ratings = held_out.ratings.num_ratings
-    predicted_R = np.full(num_ratings, np.nan, dtype=np.float32)
-    factored = _in_factors(predictor)
-    batches = (
-        _by_products(factored, held_out, config.batch_size)
-        if factored
-        else _by_graph(predictor, held_out, config.batch_size)
-    )
-    for entries, found_R in batches:
-        predicted_R[entries] = found_R
-        progress("evaluate", entries.stop, num_ratings, "ratings")
+    """What the graph says of every held-out rating, unclipped; NaN where it says nothing."""
+    values_UN, train = held_out.ratings.values_UM, held_out.train
+    predicted_R = np.full(values_UN.nnz, np.nan, dtype=np.float32)
+    for users, unclipped_BN in predictor.unclipped_batches(train, config.batch_size):
+        entries = slice(*values_UN.indptr[[users.start, users.stop]])
+        row_R = held_out.user_R[entries] - users.start
+        predicted_R[entries] = unclipped_BN[row_R, values_UN.indices[entries]]
+        progress("evaluate", entries.stop, values_UN.nnz, "ratings")
     return predicted_R
-
-
-def _in_factors(predictor: Predictor) -> FactoredPredictor | None:
-    """The same predictions as products of codes, where they are any."""
-    try:
-        return FactoredPredictor.of(predictor)
-    except BundleError:
-        return None
-
-
-def _by_graph(
-    predictor: Predictor, held_out: HeldOut, batch_size: int
-) -> Iterator[tuple[slice, Floats]]:
-    """Predictions of held-out ratings, taken from those of every movie."""
-    for users, unclipped_BN in predictor.unclipped_batches(held_out.train, batch_size):
-        entries, row_R, column_R = held_out.cells(users)
-        yield entries, unclipped_BN[row_R, column_R]
-
-
-def _by_products(
-    factored: FactoredPredictor, held_out: HeldOut, batch_size: int
-) -> Iterator[tuple[slice, Floats]]:
-    """The same without those of other movies, which are half of a graph's work and more."""
-    for start in range(0, held_out.train.num_users, batch_size):
-        users = slice(start, min(start + batch_size, held_out.train.num_users))
-        entries, row_R, column_R = held_out.cells(users)
-        code_BK = factored.user_codes(held_out.train.select_rows(users))
-        product_R = np.einsum("rk,rk->r", code_BK[row_R], factored.movie_codes_NK[column_R])
-        yield entries, factored.activated(product_R)
 
 
 def _bias_predictions_R(bundle: Bundle, held_out: HeldOut) -> Floats:

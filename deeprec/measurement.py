@@ -60,12 +60,6 @@ class HeldOut:
         """The held-out ratings themselves."""
         return self.ratings.values_UM.data
 
-    def cells(self, users: slice) -> tuple[slice, Counts, Counts]:
-        """Which held-out ratings are of some rows; the row of each, from 0, and its column."""
-        values_UN = self.ratings.values_UM
-        entries = slice(*values_UN.indptr[[users.start, users.stop]].tolist())
-        return entries, self.user_R[entries] - users.start, values_UN.indices[entries]
-
     @property
     def num_cold(self) -> int:
         """How many are of a user or a movie without training ratings."""

@@ -12,16 +12,11 @@ from deeprec.evaluation import (
     GLOBAL_MEAN,
     MODEL,
     EvaluateReport,
-    _by_graph,
-    _by_products,
-    _in_factors,
     evaluate,
     evaluate_held_out,
 )
 from deeprec.home import Home
 from deeprec.ingestion import ingest
-from deeprec.measurement import HeldOut
-from deeprec.prediction import Predictor
 from deeprec.registry import Evaluation, read_evaluations, read_groups
 from deeprec.splits import Part
 from deeprec.training import train
@@ -51,29 +46,6 @@ def test_the_model_is_fed_the_training_part_and_measured_on_the_other(
     )
     assert test.num_ratings == report.figure(BIAS).num_ratings
     assert report.beats_bias == (report.figure(MODEL).rmse < report.figure(BIAS).rmse)
-
-
-def test_products_of_codes_say_what_the_whole_graph_says(
-    trained_home: Home, tiny_config: Config
-) -> None:
-    with open_warehouse(trained_home) as warehouse:
-        ratings = read_split(warehouse, tiny_config.split)
-    bundle = open_bundle(next(trained_home.models.iterdir()))
-    known = ratings.part(Part.TRAIN)
-    is_new_U = np.arange(known.num_users) % 5 == 0  # of whom the model is told nothing
-    nothing_R = np.repeat(~is_new_U, np.diff(known.values_UM.indptr))
-    held_out = HeldOut.of(known.select_ratings(nothing_R), ratings.part(Part.TEST))
-    predictor = Predictor.over(bundle, bundle.model("cpu"), known)
-    factored = _in_factors(predictor)
-    assert factored is not None
-    whole, products = (
-        [*_by_graph(predictor, held_out, 7)],
-        [*_by_products(factored, held_out, 7)],
-    )
-    assert [entries for entries, _ in whole] == [entries for entries, _ in products]
-    for (_, expected_R), (_, found_R) in zip(whole, products, strict=True):
-        np.testing.assert_allclose(found_R, expected_R, atol=1e-5)
-    assert 0 < np.count_nonzero(held_out.num_by_user_R == 0) < held_out.ratings.num_ratings
 
 
 def test_what_was_measured_is_kept(trained_home: Home, tiny_config: Config) -> None:
