@@ -67,7 +67,8 @@ def _run(
     """Start the processes, pass on what the first one says, and wait for their end."""
     cores_each = max(1, (os.cpu_count() or 1) // num_processes)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(num_processes), "-m", "deeprec.fit_process", str(folder)]
+    command += ["--nproc-per-node", str(num_processes), "--log-dir", str(folder / "logs")]
+    command += ["-m", "deeprec.fit_process", str(folder)]
     environment = {"OMP_NUM_THREADS": str(cores_each), **os.environ}
     failure: list[str] = []
     with (
