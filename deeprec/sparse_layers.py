@@ -17,6 +17,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 with warnings.catch_warnings():  # torch says once a process that CSR is in beta
     warnings.simplefilter("ignore")
@@ -39,13 +40,13 @@ class Pattern:
     @cached_property
     def row_R(self) -> Tensor:
         """The row of each cell."""
-        rows = np.arange(self.shape[0], dtype=np.int64)
+        rows = np.arange(self.shape[0], dtype=np.int32)
         return _moved(np.repeat(rows, np.diff(self._indptr)), self.device)
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where each column starts, the row of each cell, its place in row order; by column."""
-        places = np.arange(len(self._indices), dtype=np.int64)
+        places = np.arange(len(self._indices), dtype=np.int32)
         columns = sparse.csr_array((places, self._indices, self._indptr), self.shape).tocsc()
         return (
             _moved(columns.indptr, self.device),
@@ -59,12 +60,14 @@ class Pattern:
             self.row_starts, self.column_R, values_R, self.shape, check_invariants=False
         )
 
-    def transposed(self, values_R: Tensor) -> Tensor:
-        """N x B, sparse, with these values."""
+    def times(self, values_R: Tensor, dense_NH: Tensor) -> Tensor:
+        """B x H: rows of these values times a dense matrix."""
+        return _weighted_sums(dense_NH, self.column_R, self.row_starts, values_R)
+
+    def transposed_times(self, values_R: Tensor, dense_BH: Tensor) -> Tensor:
+        """N x H: columns of these values times a dense matrix."""
         column_starts, row_R, place_R = self._columns
-        return torch.sparse_csr_tensor(
-            column_starts, row_R, values_R[place_R], self.shape[::-1], check_invariants=False
-        )
+        return _weighted_sums(dense_BH, row_R, column_starts, values_R.index_select(0, place_R))
 
 
 def sparse_times_dense(pattern: Pattern, values_R: Tensor, weight_NH: Tensor) -> Tensor:
@@ -88,14 +91,13 @@ class _SparseTimesDense(torch.autograd.Function):
     def forward(ctx: Any, pattern: Pattern, values_R: Tensor, weight_NH: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
         ctx.pattern = pattern
         ctx.save_for_backward(values_R)
-        product_BH: Tensor = pattern.matrix(values_R) @ weight_NH
-        return product_BH
+        return pattern.times(values_R, weight_NH)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_BH: Tensor) -> tuple[None, None, Tensor]:  # noqa: ANN401
         (values_R,) = ctx.saved_tensors
-        return None, None, ctx.pattern.transposed(values_R) @ gradient_BH.contiguous()
+        return None, None, ctx.pattern.transposed_times(values_R, gradient_BH)
 
 
 class _DenseAtCells(torch.autograd.Function):
@@ -105,19 +107,32 @@ class _DenseAtCells(torch.autograd.Function):
         ctx.save_for_backward(inputs_BH, weight_NH)
         zeros_BN = pattern.matrix(inputs_BH.new_zeros(len(pattern.column_R)))
         sampled = torch.sparse.sampled_addmm(zeros_BN, inputs_BH, weight_NH.T, beta=0.0)
-        cells_R: Tensor = sampled.values().clone()
+        cells_R: Tensor = sampled.values()
         return cells_R
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_R: Tensor) -> tuple[None, Tensor, Tensor]:  # noqa: ANN401
         inputs_BH, weight_NH = ctx.saved_tensors
-        gradient_R = gradient_R.contiguous()
-        to_inputs_BH = ctx.pattern.matrix(gradient_R) @ weight_NH
-        to_weight_NH = ctx.pattern.transposed(gradient_R) @ inputs_BH
-        return None, to_inputs_BH, to_weight_NH
+        to_inputs_BH = ctx.pattern.times(gradient_R, weight_NH)
+        return None, to_inputs_BH, ctx.pattern.transposed_times(gradient_R, inputs_BH)
+
+
+def _weighted_sums(dense_XH: Tensor, places_R: Tensor, starts: Tensor, values_R: Tensor) -> Tensor:
+    """Each range of values times the rows of a matrix at their places, summed.
+
+    A bag of embeddings is the fastest product of a sparse and a dense matrix that torch has.
+    """
+    return functional.embedding_bag(
+        places_R,
+        dense_XH.contiguous(),
+        starts,
+        mode="sum",
+        per_sample_weights=values_R,
+        include_last_offset=True,
+    )
 
 
 def _moved(indexes: npt.NDArray[np.integer], device: torch.device) -> Tensor:
-    """Indexes as torch wants them, on the device."""
-    return torch.from_numpy(indexes.astype(np.int64, copy=False)).to(device)
+    """Indexes on the device, in 32 bits: no batch has as many cells as would need more."""
+    return torch.from_numpy(indexes.astype(np.int32, copy=False)).to(device)
