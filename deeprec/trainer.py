@@ -19,12 +19,13 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from deeprec.allocation import kept_memory
 from deeprec.autoencoder import RatingPredictor
 from deeprec.device import resolve_device
 from deeprec.epochs import Course, EpochErrors, EpochRecord, FitResult
 from deeprec.errors import TrainingError
 from deeprec.objectives import Loss, LossPart, RatedBatch, rated_loss
-from deeprec.process_group import ALONE, ProcessGroup
+from deeprec.process_group import ALONE, ProcessGroup, Rows
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 from deeprec.refeeding import Refeeding
@@ -79,7 +80,6 @@ def fit(
         raise TrainingError("no training ratings: this split leaves none to train on")
     device = resolve_device(settings.device)
     rated_rows = np.flatnonzero(np.diff(train_UN.indptr))
-    fitted_UN = train_UN[group.own(rated_rows)]
     held_out = _HeldOut.of(train_UN, dev_UN, scale, group)
     watched = _HeldOut.of(train_UN, watched_UN, scale, group)
     course = Course(
@@ -88,10 +88,10 @@ def fit(
         settings,
         _make_average(network, settings),
     )
-    steps = _Steps(network, course, device, group, len(rated_rows))
+    steps = _Steps(network, course, device, group)
 
     def one_epoch(epoch: int) -> EpochErrors:
-        train_rmse = steps.train(fitted_UN, epoch)
+        train_rmse = steps.train(train_UN, rated_rows, epoch)
         kept = course.kept
         assert isinstance(kept, RatingPredictor)
         return EpochErrors(
@@ -100,15 +100,16 @@ def fit(
             watched.rmse(kept, device) if watched else None,
         )
 
-    return course.run(
-        one_epoch,
-        device,
-        checkpoint=checkpoint,
-        fingerprint=fingerprint,
-        progress=progress,
-        on_epoch=on_epoch,
-        is_keeper=group.rank == 0,
-    )
+    with kept_memory():
+        return course.run(
+            one_epoch,
+            device,
+            checkpoint=checkpoint,
+            fingerprint=fingerprint,
+            progress=progress,
+            on_epoch=on_epoch,
+            is_keeper=group.rank == 0,
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class _HeldOut:
 
     known_UN: sparse.csr_array[np.float32]
     hidden_UN: sparse.csr_array[np.float32]
-    num_hidden: int  # in all processes
+    rows: Rows  # of this process
     scale: RatingScale
     group: ProcessGroup
 
@@ -132,21 +133,21 @@ class _HeldOut:
         if hidden_UN is None or not hidden_UN.nnz:
             return None
         rows = group.own(np.flatnonzero(np.diff(hidden_UN.indptr)))
-        return cls(train_UN[rows], hidden_UN[rows], hidden_UN.nnz, scale, group)
+        return cls(train_UN, hidden_UN, rows, scale, group)
 
     @torch.no_grad()
     def rmse(self, network: RatingPredictor, device: torch.device) -> float:
         """Of clipped predictions, without dropout."""
         network.eval()
         squared = torch.zeros((), dtype=torch.float64, device=device)
-        for start in range(0, self.known_UN.shape[0], _HELD_OUT_BATCH):
-            rows = slice(start, start + _HELD_OUT_BATCH)
+        for start in range(0, len(self.rows), _HELD_OUT_BATCH):
+            rows = self.rows[start : start + _HELD_OUT_BATCH]
             known = RatedBatch.of(self.known_UN[rows], device)
             hidden = RatedBatch.of(self.hidden_UN[rows], device)
             predicted_R = network.at_cells(known.pattern, known.rating_R, hidden.pattern)
             predicted_R = predicted_R.clamp(self.scale.minimum, self.scale.maximum)
             squared += (predicted_R - hidden.rating_R).double().square().sum()
-        return math.sqrt(self.group.sum(squared).item() / self.num_hidden)
+        return math.sqrt(self.group.sum(squared).item() / self.hidden_UN.nnz)
 
 
 class _Steps:
@@ -158,7 +159,6 @@ class _Steps:
         course: Course,
         device: torch.device,
         group: ProcessGroup,
-        num_rows: int,
     ) -> None:
         self.network = network
         self.replica = group.replica(_Replica(network))
@@ -167,44 +167,46 @@ class _Steps:
         self.settings = course.settings
         self.device = device
         self.group = group
-        self.num_rows = num_rows  # in all processes
         self._everything: RatedBatch | None = None
 
-    def train(self, train_UN: sparse.csr_array[np.float32], epoch: int) -> float:
-        """An epoch's passes over all rows; the RMSE over every rating met."""
+    def train(self, train_UN: sparse.csr_array[np.float32], rows: Rows, epoch: int) -> float:
+        """An epoch's passes over these rows; the RMSE over every rating met."""
         generator = np.random.default_rng((self.settings.seed, epoch))
         self.network.train()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(int(generator.integers(2**63)) + self.group.rank)
             met = torch.zeros(2, dtype=torch.float64, device=self.device)
-            for num_ratings, squared_errors in self._steps(train_UN, generator):
+            for num_ratings, squared_errors in self._steps(train_UN, rows, generator):
                 met[0] += num_ratings
                 met[1] += squared_errors
         num_met, squared = self.group.sum(met).tolist()
         return math.sqrt(squared / num_met)
 
     def _steps(
-        self, train_UN: sparse.csr_array[np.float32], generator: np.random.Generator
+        self,
+        train_UN: sparse.csr_array[np.float32],
+        rows: Rows,
+        generator: np.random.Generator,
     ) -> Iterator[tuple[int, Tensor]]:
         """How many ratings each step has met, and the sum of their squared errors."""
         if self.settings.takes_everything:
             if self._everything is None:
-                self._everything = RatedBatch.of(train_UN, self.device)
+                self._everything = RatedBatch.of(train_UN[rows], self.device)
             # One call of lbfgs makes an epoch's iterations by itself.
             calls = 1 if self.settings.optimizer == "lbfgs" else self.settings.passes_per_epoch
             for _ in range(calls):
                 yield train_UN.nnz, self._rated_step(self._everything, 1.0)
             return
         for _ in range(self.settings.passes_per_epoch):
-            order = generator.permutation(self.num_rows)
-            for start in range(0, self.num_rows, self.settings.batch_size):
+            order = generator.permutation(len(rows))
+            for start in range(0, len(rows), self.settings.batch_size):
                 drawn_B = order[start : start + self.settings.batch_size]
-                batch_BN = train_UN[self.group.places(drawn_B)]
+                batch_BN = train_UN[rows[self.group.drawn(drawn_B)]]
                 if self.settings.refeed_steps:
                     yield batch_BN.nnz, self._refed_steps(batch_BN, len(drawn_B))
                 else:
                     batch = RatedBatch.of(batch_BN, self.device)
-                    yield batch_BN.nnz, self._rated_step(batch, len(drawn_B) / self.num_rows)
+                    yield batch_BN.nnz, self._rated_step(batch, len(drawn_B) / len(rows))
 
     def _rated_step(self, batch: RatedBatch, share: float) -> Tensor:
         """One step on a batch's rated cells; the sum of squared errors before it."""

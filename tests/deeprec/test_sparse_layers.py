@@ -38,7 +38,10 @@ def test_a_pattern_knows_rows_and_columns_of_every_stored_cell() -> None:
     assert COLUMN_R == pattern.column_R.tolist()
     values_R = torch.tensor(VALUES_R)
     assert DENSE_BN == pattern.matrix(values_R).to_dense().tolist()
-    assert np.transpose(DENSE_BN).tolist() == pattern.transposed(values_R).to_dense().tolist()
+    assert DENSE_BN == pattern.times(values_R, torch.eye(3)).tolist()
+    assert (
+        np.transpose(DENSE_BN).tolist() == pattern.transposed_times(values_R, torch.eye(3)).tolist()
+    )
 
 
 def test_a_sparse_product_by_hand() -> None:
