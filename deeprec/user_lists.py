@@ -3,6 +3,8 @@
 Sorting and cutting takes a fraction of the time and memory that SQL's list aggregates take.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,27 +15,28 @@ _RATINGS_AT_ONCE = 4_000_000
 _USER = "user_index"
 
 
-def fill_lists(
-    warehouse: Database, what: str, insert: str, progress: Progress, **parameters: object
-) -> None:
-    """Run `insert` on every user's lists of what `vectors/sorted_{what}` gives a row a rating.
+def fill_lists(warehouse: Database, progress: Progress) -> None:
+    """Fill `user_vectors` with the lists of every user's ratings.
 
     Args:
         warehouse: in a transaction.
-        what: `ratings` or `parts`, which `vectors/sort_{what}` can sort.
-        insert: a statement over `batch`: `user_index`, and a list for each other column.
         progress: told of the users done.
-        parameters: of the statement.
     """
+    num_users, _, _, _ = warehouse.row("vectors/counts")
+    warehouse.run("vectors/sort_ratings")
+    for first, end in user_ranges(warehouse):
+        rows = warehouse.table("vectors/sorted_ratings", first_user=first, end_user=end)
+        warehouse.run_with("vectors/insert", lists_by_user(rows, first, end))
+        progress("materialize", end, num_users, "users' ratings")
+    warehouse.run("vectors/drop_sorted_ratings")
+
+
+def user_ranges(warehouse: Database) -> Iterator[tuple[int, int]]:
+    """The first user of each range and the one after its last; a range bounds memory."""
     num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
     users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
-    warehouse.run(f"vectors/sort_{what}")
     for first in range(0, num_users, users_at_once):
-        end = min(first + users_at_once, num_users)
-        rows = warehouse.table(f"vectors/sorted_{what}", first_user=first, end_user=end)
-        warehouse.run_with(insert, lists_by_user(rows, first, end), **parameters)
-        progress("materialize", end, num_users, f"users' {what}")
-    warehouse.run(f"vectors/drop_sorted_{what}")
+        yield first, min(first + users_at_once, num_users)
 
 
 def lists_by_user(rows: pa.Table, first_user: int, end_user: int) -> pa.Table:
