@@ -74,7 +74,9 @@ class UserRows:
         key_R = self.user_R * np.int64(stride) + self.movie_R
         key_H = user_H * np.int64(stride) + movie_H
         place_H = np.searchsorted(key_R, key_H)
-        found_H = key_R.take(place_H, mode="clip") == key_H if len(key_R) else np.zeros(0, bool)
+        found_H = (
+            key_R.take(place_H, mode="clip") == key_H if len(key_R) else np.zeros(len(key_H), bool)
+        )
         return np.where(found_H, place_H, -1)
 
     def lists(self, part_R: Codes) -> pa.Table:
