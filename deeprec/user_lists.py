@@ -19,16 +19,21 @@ def fill_lists(warehouse: Database, progress: Progress) -> None:
     """Fill `user_vectors` with the lists of every user's ratings.
 
     Args:
-        warehouse: in a transaction.
+        warehouse: in a transaction that has not touched the ratings.
         progress: told of the users done.
     """
     num_users, _, _, _ = warehouse.row("vectors/counts")
-    warehouse.run("vectors/sort_ratings")
-    for first, end in user_ranges(warehouse):
-        rows = warehouse.table("vectors/sorted_ratings", first_user=first, end_user=end)
-        warehouse.run_with("vectors/insert", lists_by_user(rows, first, end))
-        progress("materialize", end, num_users, "users' ratings")
-    warehouse.run("vectors/drop_sorted_ratings")
+    with warehouse.reader("vectors/sorted_ratings", _RATINGS_AT_ONCE) as batches:
+        first, rest = 0, batches.schema.empty_table()
+        for batch in batches:
+            rows = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+            users = rows[_USER].to_numpy()
+            end = int(users[-1])  # whose ratings may go on in the next batch
+            warehouse.run_with("vectors/insert", lists_by_user(rows, first, end))
+            progress("materialize", end, num_users, "users' ratings")
+            first, rest = end, rows.slice(int(np.searchsorted(users, end)))
+    warehouse.run_with("vectors/insert", lists_by_user(rest, first, num_users))
+    progress("materialize", num_users, num_users, "users' ratings")
 
 
 def user_ranges(warehouse: Database) -> Iterator[tuple[int, int]]:

@@ -96,6 +96,16 @@ class Database:
             return query.to_arrow_table()
 
     @contextmanager
+    def reader(self, name: str, rows_at_once: int) -> Iterator[pa.RecordBatchReader]:
+        """A large result as Arrow, some rows at a time, of what was committed before.
+
+        It has a connection of its own: the next statement on the same one would end it.
+        """
+        with _translated(), self._connection.cursor() as connection:
+            connection.execute("use warehouse")
+            yield connection.sql(statement(name)).to_arrow_reader(rows_at_once)
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block's statements, or none of them."""
         self._connection.execute("begin")

@@ -123,7 +123,6 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
             warehouse.run_with("splits/list_pairs", empty_batch())
             warehouse.run("splits/listed")
             warehouse.run("ratings/find_superseded")
-            warehouse.run("vectors/sort_ratings")
             yield warehouse
 
 
