@@ -122,6 +122,7 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
         with open_warehouse(home) as warehouse:
             warehouse.run_with("splits/list_pairs", empty_batch())
             warehouse.run("splits/listed")
+            warehouse.run("ratings/find_repeated")
             warehouse.run("ratings/find_superseded")
             yield warehouse
 
