@@ -8,23 +8,18 @@ grow with the ratings, movies stay 17,770. Each slope is that of log cost over l
 linear.
 """
 
-import json
-import os
-import resource
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.machine import Machine, this_machine
+from benchmarks.processes import measured
 
-_NUM_USERS, _NUM_MOVIES, _NUM_RATINGS = 480_189, 17_770, 100_480_507  # of the Netflix Prize
+_NUM_USERS, NUM_MOVIES, _NUM_RATINGS = 480_189, 17_770, 100_480_507  # of the Netflix Prize
 _MODEL = (
     "--set=model.hidden_layers=[128]",
     "--set=train.num_epochs=1",
@@ -68,7 +63,7 @@ class NightReport(BaseModel):
     def __str__(self) -> str:
         lines = [
             str(self.machine),
-            f"{_NUM_MOVIES:,} movies, predictions {self.storage}",
+            f"{NUM_MOVIES:,} movies, predictions {self.storage}",
             "",
             "| ratings | stage | seconds | CPU s | peak memory, GB | on disk, GB | rows |",
             "|---:|---|---:|---:|---:|---:|---:|",
@@ -91,9 +86,9 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
         num_ratings: of the sample; its users are as many as Netflix has to so many ratings.
         storage: of the predictions.
     """
-    num_users = max(1, round(_NUM_USERS * num_ratings / _NUM_RATINGS))
+    num_users = num_users_of(num_ratings)
     sample, state = home / "sample", home / "home"
-    size = [f"--ratings={num_ratings}", f"--users={num_users}", f"--movies={_NUM_MOVIES}"]
+    size = [f"--ratings={num_ratings}", f"--users={num_users}", f"--movies={NUM_MOVIES}"]
     at = ["--home", str(state)]
     warehouse, predictions = state / "warehouse.duckdb", state / "predictions.duckdb"
     stages: dict[str, tuple[list[str], str, Path]] = {
@@ -104,34 +99,20 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
         "score": ([*at, f"--set=score.storage={storage}"], "num_predictions", predictions),
     }
     for stage, (arguments, rows, result) in stages.items():
-        started = time.monotonic()
-        report, usage = _measured([stage, *arguments])
+        report, usage = measured(["deeprec.cli", stage, *arguments, "--json"])
         num_users = int(report.get("num_users", num_users))
         yield StageCost(
             num_ratings=num_ratings,
             stage=stage,
-            seconds=time.monotonic() - started,
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-            peak_bytes=usage.ru_maxrss * 1024,
+            **usage.model_dump(),
             disk_bytes=_size(result),
             num_rows=int(report.get(rows, num_users)),
         )
 
 
-def _measured(arguments: list[str]) -> tuple[dict[str, Any], resource.struct_rusage]:
-    """A command's report, and what the system says that its process has used."""
-    command = [sys.executable, "-m", "deeprec.cli", *arguments, "--json"]
-    with subprocess.Popen(  # noqa: S603 - our own program
-        command, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"error: {' '.join(arguments)} ended with status {process.returncode}")
-    report: dict[str, Any] = json.loads(text)
-    return report, usage
+def num_users_of(num_ratings: int) -> int:
+    """As many users as Netflix has to so many ratings."""
+    return max(1, round(_NUM_USERS * num_ratings / _NUM_RATINGS))
 
 
 def _size(path: Path) -> int:

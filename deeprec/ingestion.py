@@ -1,7 +1,8 @@
 """From rating files to the warehouse: one transaction a source, every row accounted for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,7 +176,7 @@ def _read(
     tally = _Tally()
     total = sum(_size(file.path) for file in files.values())
     num_bytes = 0
-    for batch in read_files(files, scale, chunk_bytes):
+    for batch in _ahead(read_files(files, scale, chunk_bytes)):
         if batch.rows.height:
             warehouse.run_with(_INSERTS[batch.role], batch.rows.to_arrow())
         if batch.rejected.height:
@@ -184,6 +185,15 @@ def _read(
         num_bytes += batch.num_bytes
         progress("ingest", min(num_bytes, total), total, "bytes")
     return tally
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next one is read while the last one is put away."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while batch := coming.result():
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _size(path: Path) -> int:

@@ -1,23 +1,39 @@
 """From a split's definition to the part of every rating: applied in SQL, counted, kept.
 
 What a split means is said in `splits`; reading a split that has been applied is `vectors`' part.
+The vectors hold the ratings by user, so a split is applied to them, a range of users at a time.
 """
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.divided import Codes, Tally, UserRows
 from deeprec.errors import SourceError, SplitError
 from deeprec.progress import Progress
 from deeprec.protocols import Counts
+from deeprec.ratings import Ids
 from deeprec.readers.chunks import digest_file
 from deeprec.readers.pairs import read_pairs
-from deeprec.splits import FileSplit, LastKSplit, ListedSplit, Part, Split, TimeSplit
-from deeprec.user_lists import fill_lists
+from deeprec.splits import (
+    FileSplit,
+    LastKSplit,
+    ListedSplit,
+    Part,
+    RandomSplit,
+    Split,
+    TimeSplit,
+)
+from deeprec.user_lists import user_ranges
 from deeprec.warehouse import Database
 
+# Publications count these as one side of their split.
+_UNIONS = ((Part.TRAIN, Part.DEV), (Part.DEV, Part.TEST))
 _FORGET = ("stale", "stale_vectors", "stale_counts", "stale_unions", "stale_lists")
 
 
@@ -60,6 +76,12 @@ def _digest(part: Part, path: Path) -> str:
 def refresh_split(warehouse: Database, split: Split, digest: str, progress: Progress) -> bool:
     """Apply the split unless it has been applied to these ratings; whether it was applied.
 
+    Args:
+        warehouse: with vectors of these ratings; in a transaction.
+        split: with the digests of its files.
+        digest: of the ratings.
+        progress: told of the users done.
+
     Raises:
         SourceError: a list cannot be read or used.
         SplitError: the ratings do not allow the split.
@@ -69,16 +91,17 @@ def refresh_split(warehouse: Database, split: Split, digest: str, progress: Prog
     for forget in _FORGET:
         parameters = {"data_digest": digest} if forget == "stale" else {}
         warehouse.run(f"splits/forget_{forget}", **parameters)
-    _assign_parts(warehouse, split)
-    warehouse.run("splits/count", split_id=split.split_id)
-    warehouse.run("splits/count_unions", split_id=split.split_id)
+    _prepare(warehouse, split)
+    tally = _divide(warehouse, split, progress)
+    _record_counts(warehouse, split, tally)
     _check_counts(warehouse, split)
-    fill_lists(warehouse, "parts", "vectors/insert_split", progress, split_id=split.split_id)
     warehouse.run(
         "splits/record",
         split_id=split.split_id,
         definition=split.model_dump_json(),
         data_digest=digest,
+        first_train_day=tally.first_train_day,
+        last_train_day=tally.last_train_day,
         built_at=datetime.now(UTC).replace(tzinfo=None),
     )
     return True
@@ -114,19 +137,97 @@ def listed_counts(warehouse: Database, split: Split) -> tuple[ListedCounts, ...]
     )
 
 
-def _assign_parts(warehouse: Database, split: Split) -> None:
-    """Make `rating_parts`, which gives each rating exactly one part."""
+def _prepare(warehouse: Database, split: Split) -> None:
+    """Refuse ratings that do not allow the split; find what its vectors alone do not tell."""
+    if isinstance(split, TimeSplit | LastKSplit):
+        _check_dates(warehouse, split)
     if isinstance(split, ListedSplit):
         _list_pairs(warehouse, split)
         warehouse.run("splits/listed")
-    else:
-        if isinstance(split, TimeSplit | LastKSplit):
-            _check_dates(warehouse, split)
-        unused = {"seed"} if isinstance(split, LastKSplit) else set[str]()
-        definition = split.model_dump(exclude={"kind", "drop_unseen", *unused})
-        warehouse.run(f"splits/{split.kind}", **definition)
+    elif isinstance(split, FileSplit):
+        warehouse.run("splits/file", **_definition(split))
+    elif isinstance(split, LastKSplit):
+        warehouse.run("splits/last_k", test_k=split.test_k, dev_k=split.dev_k)
+
+
+def _definition(split: Split) -> dict[str, object]:
+    return split.model_dump(exclude={"kind", "drop_unseen"})
+
+
+def _divide(warehouse: Database, split: Split, progress: Progress) -> Tally:
+    """Give each rating exactly one part, beside its user's vector; what the parts come to."""
+    num_users, num_movies, _, _ = warehouse.row("vectors/counts")
+    tally = Tally(num_users, num_movies)
+    divided = _drawn(warehouse, split)
     if split.drop_unseen:
-        warehouse.run("splits/drop_unseen")
+        divided = _without_unseen(warehouse, divided, Tally(num_users, num_movies))
+    for rows, part_R in divided:
+        tally.add(rows, part_R)
+        warehouse.run_with("splits/insert", rows.lists(part_R), split_id=split.split_id)
+        progress("materialize", int(rows.user_index_U[-1]) + 1, num_users, "users' parts")
+    return tally
+
+
+def _drawn(warehouse: Database, split: Split) -> Iterator[tuple[UserRows, Codes]]:
+    """All ratings, some users' at a time, with the part that the split alone gives to each."""
+    movie_ids_M = warehouse.table("vectors/movies")["movie_id"].to_numpy()
+    for rows in _rows(warehouse):
+        yield rows, _part_codes(warehouse, split, rows, movie_ids_M)
+
+
+def _without_unseen(
+    warehouse: Database, drawn: Iterator[tuple[UserRows, Codes]], tally: Tally
+) -> Iterator[tuple[UserRows, Codes]]:
+    """The same with dev and test of unseen users and movies dropped.
+
+    Who is unseen is known once everybody is through: until then a byte a rating is held, and the
+    vectors are read twice.
+    """
+    codes = []
+    for rows, part_R in drawn:
+        tally.add(rows, part_R)
+        codes.append(part_R)
+    for rows, part_R in zip(_rows(warehouse), codes, strict=True):
+        yield rows, tally.without_unseen(rows, part_R)
+
+
+def _rows(warehouse: Database) -> Iterator[UserRows]:
+    """All ratings in the order of the vectors, some users' at a time."""
+    for first, end in user_ranges(warehouse):
+        yield UserRows.of(warehouse.table("splits/rows", first_user=first, end_user=end))
+
+
+def _part_codes(warehouse: Database, split: Split, rows: UserRows, movie_ids_M: Ids) -> Codes:
+    """The part of each rating: what the split's statement says, and train where it says none."""
+    if isinstance(split, RandomSplit | TimeSplit):
+        batch = rows.table(movie_ids_M)
+        held_out = warehouse.table_with(f"splits/{split.kind}", batch, **_definition(split))
+        place_H = held_out["row_index"].to_numpy()
+    else:
+        first, last = int(rows.user_index_U[0]), int(rows.user_index_U[-1])
+        held_out = warehouse.table("splits/held_out", first_user=first, end_user=last + 1)
+        place_H = rows.places(held_out["user_index"].to_numpy(), held_out["movie_index"].to_numpy())
+    part_R = np.zeros(len(rows.movie_R), dtype=np.uint8)
+    is_rated_H = place_H >= 0  # a list may name what nobody has rated
+    part_R[place_H[is_rated_H]] = held_out["part_code"].to_numpy()[is_rated_H]
+    return part_R
+
+
+def _record_counts(warehouse: Database, split: Split, tally: Tally) -> None:
+    """Enter what each part and each union holds; a part without ratings has no row."""
+    by_part = [{"part": str(part), **_columns(tally.counts([part]))} for part in Part]
+    by_union = [
+        {"parts": list(map(str, union)), **_columns(tally.counts(union))} for union in _UNIONS
+    ]
+    not_empty = pa.Table.from_pylist([row for row in by_part if row["num_ratings"]])
+    warehouse.run_with("splits/count", not_empty, split_id=split.split_id)
+    warehouse.run_with(
+        "splits/count_unions", pa.Table.from_pylist(by_union), split_id=split.split_id
+    )
+
+
+def _columns(counts: Counts) -> dict[str, object]:
+    return {f"num_{what}": count for what, count in asdict(counts).items()}
 
 
 def _check_dates(warehouse: Database, split: TimeSplit | LastKSplit) -> None:

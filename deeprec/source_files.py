@@ -19,6 +19,7 @@ _BY_FILE = ("ratings", "superseded_ratings", "rejected_rows", "movie_rows", "use
 _SETTLE = (
     "restore_superseded",
     "clear_superseded",
+    "find_repeated",
     "find_superseded",
     "keep_superseded",
     "remove_superseded",

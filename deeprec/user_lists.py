@@ -15,25 +15,42 @@ _RATINGS_AT_ONCE = 4_000_000
 _USER = "user_index"
 
 
-def fill_lists(
-    warehouse: Database, what: str, insert: str, progress: Progress, **parameters: object
-) -> None:
-    """Run `insert` on every user's lists of what `vectors/sorted_{what}` gives a row a rating.
+def fill_lists(warehouse: Database, progress: Progress) -> None:
+    """Fill `user_vectors` with the lists of every user's ratings.
 
     Args:
-        warehouse: in a transaction.
-        what: `ratings` or `parts`, which `vectors/sort_{what}` can sort.
-        insert: a statement over `batch`: `user_index`, and a list for each other column.
+        warehouse: in a transaction that has not touched the ratings.
         progress: told of the users done.
-        parameters: of the statement.
     """
+    num_users, _, _, _ = warehouse.row("vectors/counts")
+    with warehouse.reader("vectors/sorted_ratings", _RATINGS_AT_ONCE) as batches:
+        first, rest = 0, batches.schema.empty_table()
+        for batch in batches:
+            rows = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+            users = rows[_USER].to_numpy()
+            end = int(users[-1])  # whose ratings may go on in the next batch
+            warehouse.run_with("vectors/insert", lists_by_user(rows, first, end))
+            progress("materialize", end, num_users, "users' ratings")
+            first, rest = end, rows.slice(int(np.searchsorted(users, end)))
+    warehouse.run_with("vectors/insert", lists_by_user(rest, first, num_users))
+    progress("materialize", num_users, num_users, "users' ratings")
+
+
+def user_ranges(warehouse: Database) -> Iterator[tuple[int, int]]:
+    """The first user of each range and the one after its last; a range bounds memory."""
     num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
+<<<<<<< HEAD
     warehouse.run(f"vectors/sort_{what}")
     for first, end in user_ranges(num_users, num_ratings):
         rows = warehouse.table(f"vectors/sorted_{what}", first_user=first, end_user=end)
         warehouse.run_with(insert, lists_by_user(rows, first, end), **parameters)
         progress("materialize", end, num_users, f"users' {what}")
     warehouse.run(f"vectors/drop_sorted_{what}")
+=======
+    users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
+    for first in range(0, num_users, users_at_once):
+        yield first, min(first + users_at_once, num_users)
+>>>>>>> data
 
 
 def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:

@@ -281,7 +281,7 @@ def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> bo
     if warehouse.rows("vectors/built_from") == [(digest,)]:
         return False
     warehouse.run("vectors/clear")
-    fill_lists(warehouse, "ratings", "vectors/insert", progress)
+    fill_lists(warehouse, progress)
     warehouse.run("vectors/forget")
     warehouse.run("vectors/record", data_digest=digest, built_at=_now())
     _, _, num_ratings, num_in_vectors = warehouse.row("vectors/counts")

@@ -83,6 +83,28 @@ class Database:
         with _translated():
             self._connection.execute(statement(name), parameters or None)
 
+    def table_with(
+        self,
+        name: str,
+        batch: pa.Table,  # noqa: ARG002 - DuckDB finds it by its name
+        /,
+        **parameters: object,
+    ) -> pa.Table:
+        """A whole result, as Arrow, of a statement that reads `batch` as `run_with` has it."""
+        with _translated():
+            query = self._connection.sql(statement(name), params=parameters or None)
+            return query.to_arrow_table()
+
+    @contextmanager
+    def reader(self, name: str, rows_at_once: int) -> Iterator[pa.RecordBatchReader]:
+        """A large result as Arrow, some rows at a time, of what was committed before.
+
+        It has a connection of its own: the next statement on the same one would end it.
+        """
+        with _translated(), self._connection.cursor() as connection:
+            connection.execute("use warehouse")
+            yield connection.sql(statement(name)).to_arrow_reader(rows_at_once)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block's statements, or none of them."""

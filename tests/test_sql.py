@@ -65,6 +65,8 @@ BATCH_TYPES = {
     "layout": TEXT,
     "num_good": ID,
     "rows_rejected": ID,
+    "row_index": pa.int32(),
+    "rated_on": pa.date32(),
     "place": pa.int32(),
     "predictor": TEXT,
     "dimension": TEXT,
@@ -86,12 +88,13 @@ PARAMETERS = {
     "started_at": NOW,
     "finished_at": NOW,
     "ingested_at": NOW,
+    "first_train_day": NOW.date(),
+    "last_train_day": NOW.date(),
     "train_from": NOW.date(),
     "train_through": NOW.date(),
     "dev_through": NOW.date(),
     "test_through": NOW.date(),
 }
-VERBS = ("sort", "sorted", "drop_sorted")
 SOURCE = "\n".join(
     file.read_text(encoding="utf-8")
     for package in ("deeprec", "flows")
@@ -117,11 +120,10 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
             yield scores
     else:
         with open_warehouse(home) as warehouse:
-            warehouse.run("splits/random", seed=0, test_fraction=0.1, dev_fraction=0.1)
             warehouse.run_with("splits/list_pairs", empty_batch())
+            warehouse.run("splits/listed")
+            warehouse.run("ratings/find_repeated")
             warehouse.run("ratings/find_superseded")
-            for what in ("ratings", "parts"):
-                warehouse.run(f"vectors/sort_{what}")
             yield warehouse
 
 
@@ -138,7 +140,7 @@ def test_a_statement_runs(name: str, home: Home) -> None:
         if name == "schema/00_split_part":
             return  # a new warehouse has run it; a type is made once
         if code.lstrip().startswith(("select", "with")):
-            database.rows(name, **parameters)
+            database.table_with(name, empty_batch(), **parameters)
         else:
             database.run_with(name, empty_batch(), **parameters)
 
@@ -156,7 +158,6 @@ def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
     run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
-    by_kind |= name in {f"vectors/{verb}_{what}" for verb in VERBS for what in ("ratings", "parts")}
     by_kind |= name in {f"scores/{kind}/count" for kind in ("dense", "factored")}
     by_kind |= name in {f"scores/factored/{kind}" for kind in ("identity", "selu")}
     assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE

@@ -1,16 +1,7 @@
 -- Makes `losers`, one row a rating that another of its user and movie beats: the later date wins,
 -- then the later path and line, whatever the order in which they came.
 create or replace temp table losers as
-with repeated as (
-    select
-        user_id,
-        movie_id
-    from ratings
-    group by user_id, movie_id
-    having count(*) > 1
-),
-
-ranked as (
+with ranked as (
     select
         ratings.*,
         row_number() over (

@@ -3,8 +3,7 @@ insert into split_counts (split_id, part, num_ratings, num_users, num_movies)
 select
     $split_id as split_id,
     part,
-    count(*) as num_ratings,
-    count(distinct user_id) as num_users,
-    count(distinct movie_id) as num_movies
-from rating_parts
-group by part;
+    num_ratings,
+    num_users,
+    num_movies
+from batch;

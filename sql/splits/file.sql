@@ -1,6 +1,6 @@
--- Makes `rating_parts`, one row a rating: the part that the name of its file says, with dev
--- drawn from the training file by a seeded hash.
-create or replace temp table rating_parts as
+-- Makes `held_out`, one row a rating that is not for training: test by the name of its file, dev
+-- drawn from the training file by a seeded hash, and what other files brought.
+create or replace temp table held_out as
 with named as (
     select
         ratings.user_id,
@@ -9,15 +9,27 @@ with named as (
         draw($seed, ratings.user_id, ratings.movie_id) as place
     from ratings
     inner join source_files using (file_id)
+),
+
+divided as (
+    select
+        user_id,
+        movie_id,
+        case
+            when file_name glob $test then 'test'
+            when not file_name glob $train then 'other_file'
+            when place < $dev_fraction then 'dev'
+            else 'train'
+        end::split_part as part
+    from named
 )
 
 select
-    user_id,
-    movie_id,
-    case
-        when file_name glob $test then 'test'
-        when not file_name glob $train then 'other_file'
-        when place < $dev_fraction then 'dev'
-        else 'train'
-    end::split_part as part
-from named;
+    users.user_index,
+    movies.movie_index,
+    enum_code(divided.part) as part_code
+from divided
+inner join users using (user_id)
+inner join movies using (movie_id)
+where divided.part != 'train'
+order by users.user_index;

@@ -1,6 +1,6 @@
--- Makes `rating_parts`, one row a rating: the last of each user are test, those before them dev;
--- a user with too few ratings to leave one behind keeps all in train.
-create or replace temp table rating_parts as
+-- Makes `held_out`, one row a rating that is not for training: the last of each user are test,
+-- those before them dev; a user with too few ratings to leave one behind has none.
+create or replace temp table held_out as
 with placed as (
     select
         user_id,
@@ -11,12 +11,11 @@ with placed as (
 )
 
 select
-    user_id,
-    movie_id,
-    case
-        when num_ratings <= $test_k + $dev_k then 'train'
-        when place <= $test_k then 'test'
-        when place <= $test_k + $dev_k then 'dev'
-        else 'train'
-    end::split_part as part
-from placed;
+    users.user_index,
+    movies.movie_index,
+    enum_code(case when placed.place <= $test_k then 'test' else 'dev' end::split_part) as part_code
+from placed
+inner join users using (user_id)
+inner join movies using (movie_id)
+where placed.num_ratings > $test_k + $dev_k and placed.place <= $test_k + $dev_k
+order by users.user_index;

@@ -1,8 +1,10 @@
--- Makes `rating_parts`, one row a rating: the part that its pair is listed for, else train.
-create or replace temp table rating_parts as
+-- Makes `held_out`, one row a pair that is listed for dev or test and may have a rating.
+create or replace temp table held_out as
 select
-    ratings.user_id,
-    ratings.movie_id,
-    coalesce(listed_pairs.part, 'train')::split_part as part
-from ratings
-left join listed_pairs using (user_id, movie_id);
+    users.user_index,
+    movies.movie_index,
+    enum_code(listed_pairs.part::split_part) as part_code
+from listed_pairs
+inner join users using (user_id)
+inner join movies using (movie_id)
+order by users.user_index;

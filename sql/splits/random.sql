@@ -1,19 +1,13 @@
--- Makes `rating_parts`, one row a rating: test and dev drawn by a seeded hash, the rest train.
-create or replace temp table rating_parts as
+-- One row a rating of some users that is not for training: test or dev, drawn by a seeded hash.
 with drawn as (
     select
-        user_id,
-        movie_id,
+        row_index,
         draw($seed, user_id, movie_id) as place
-    from ratings
+    from batch
 )
 
 select
-    user_id,
-    movie_id,
-    case
-        when place < $test_fraction then 'test'
-        when place < $test_fraction + $dev_fraction then 'dev'
-        else 'train'
-    end::split_part as part
-from drawn;
+    row_index,
+    enum_code(case when place < $test_fraction then 'test' else 'dev' end::split_part) as part_code
+from drawn
+where place < $test_fraction + $dev_fraction;

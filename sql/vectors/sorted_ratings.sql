@@ -1,9 +1,10 @@
--- One row a rating of the users in a range, by user, and by movie within a user.
+-- One row a rating, by user, and by movie within a user.
 select
-    user_index,
-    movie_index as movie_indexes,
-    rating as ratings,
-    day as rating_days
-from sorted_ratings
-where user_index >= $first_user and user_index < $end_user
-order by user_index, movie_index;
+    users.user_index,
+    movies.movie_index as movie_indexes,
+    ratings.rating as ratings,
+    (ratings.rated_at::date - date '1970-01-01')::integer as rating_days
+from ratings
+inner join users using (user_id)
+inner join movies using (movie_id)
+order by users.user_index, movies.movie_index;

@@ -1,2 +1,0 @@
--- Removes `sorted_parts`.
-drop table if exists sorted_parts;

@@ -1,2 +1,0 @@
--- Removes `sorted_ratings`.
-drop table if exists sorted_ratings;
