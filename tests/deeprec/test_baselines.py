@@ -58,7 +58,7 @@ def test_a_rating_of_zero_is_a_rating() -> None:
 
 
 @given(MATRICES.filter(lambda rows: any(map(any, rows))), st.floats(0.5, 20))
-@example_settings(max_examples=40, deadline=None)
+@example_settings(max_examples=40)
 def test_adding_to_every_rating_moves_the_mean_alone(rows: list[list[int]], damping: float) -> None:
     values_UM = ratings(rows)
     raised_UM = values_UM.copy()
@@ -70,7 +70,7 @@ def test_adding_to_every_rating_moves_the_mean_alone(rows: list[list[int]], damp
 
 
 @given(MATRICES.filter(lambda rows: any(map(any, rows))), st.floats(5, 20))
-@example_settings(max_examples=40, deadline=None)
+@example_settings(max_examples=40)
 def test_the_fit_is_where_neither_side_wants_to_move(rows: list[list[int]], damping: float) -> None:
     values_UM = ratings(rows)
     biases = fit_biases(values_UM, damping, damping)

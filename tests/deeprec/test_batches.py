@@ -22,7 +22,7 @@ def sparse_ratings(draw: st.DrawFn) -> sparse.csr_array[np.float32]:
 
 
 @given(sparse_ratings(), st.integers(1, 4))
-@example_settings(max_examples=60, deadline=None)
+@example_settings(max_examples=60)
 def test_batches_are_the_rows_and_their_structure(
     values_UM: sparse.csr_array[np.float32], batch_size: int
 ) -> None:

@@ -508,7 +508,7 @@ def test_chunks_of_any_size_give_the_same_rows(
     assert [] == query(home, "select * from ratings where (line_number - 2) // 41 + 1 != movie_id")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(

@@ -111,7 +111,7 @@ def rmse_by_hand(network: RecurrentRecommender, world: World) -> float:
 
 
 @given(entry=st.integers(0, 1000), stars=st.integers(-5, 5))
-@example_settings(max_examples=25, deadline=None)
+@example_settings(max_examples=25)
 def test_a_rating_is_no_news_to_its_own_step_nor_to_any_before(
     world: World, entry: int, stars: int
 ) -> None:

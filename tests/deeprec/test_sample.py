@@ -76,7 +76,7 @@ def test_a_user_rates_a_movie_once_after_its_release_and_within_the_period(tmp_p
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_number_of_ratings_that_fits_is_met(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -94,7 +94,7 @@ def test_a_rating_of_zero_is_a_rating() -> None:
 
 
 @given(histories())
-@example_settings(max_examples=80, deadline=None)
+@example_settings(max_examples=80)
 def test_steps_are_what_a_plain_loop_finds(history: tuple[Ratings, Days, Clock]) -> None:
     values_UM, days_R, clock = history
     user_R, movie_R, step_R = rows_of(values_UM), values_UM.indices, clock.step_of(days_R)

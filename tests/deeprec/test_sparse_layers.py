@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from torch import Tensor
@@ -65,7 +65,6 @@ def test_the_cells_of_a_dense_product_by_hand() -> None:
     assert [[1.0, 2.0], [3000.0, -1000.0], [10 + 300.0, 20 - 100.0]] == weight_NH.grad.tolist()
 
 
-@settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     num_units=st.integers(1, 5),

@@ -53,7 +53,7 @@ def assert_equal(expected: RatingMatrix, found: RatingMatrix) -> None:
 
 
 @given(CELLS)
-@example_settings(max_examples=60, deadline=None)
+@example_settings(max_examples=60)
 def test_parts_of_a_matrix_are_the_matrix_again(cells: Cells) -> None:
     whole, part_R = matrix(cells), np.array([cells[place] for place in sorted(cells)])
     parts = [whole.select_ratings(part_R == part) for part in range(3)]
@@ -61,7 +61,7 @@ def test_parts_of_a_matrix_are_the_matrix_again(cells: Cells) -> None:
 
 
 @given(CELLS, st.integers(1, 7))
-@example_settings(max_examples=60, deadline=None)
+@example_settings(max_examples=60)
 def test_runs_of_users_are_the_matrix_again(cells: Cells, users_at_once: int) -> None:
     whole = matrix(cells)
     stack = Stack(7, whole.num_ratings, whole.movie_ids_M, has_days=True)

@@ -44,7 +44,7 @@ def test_rows_without_steps_are_an_empty_batch() -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 3), max_size=4), min_size=1, max_size=6), st.randoms())
-@example_settings(max_examples=80, deadline=None)
+@example_settings(max_examples=80)
 def test_each_row_keeps_its_steps_in_order(rows: list[list[int]], random: Random) -> None:
     sequences = sequences_of(rows)
     row_B = random.sample(range(len(rows)), random.randint(1, len(rows)))

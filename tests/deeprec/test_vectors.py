@@ -296,7 +296,7 @@ splits = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.tuples(st.integers(1, 9), st.integers(1, 9)),

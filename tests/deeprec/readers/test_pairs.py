@@ -93,7 +93,7 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
         read_pairs(tmp_path / "absent.txt")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 10**18 - 1), st.lists(st.integers(-(2**63), 2**63 - 1)))))
 def test_what_is_listed_is_found(
     tmp_path_factory: pytest.TempPathFactory, movies: list[tuple[int, list[int]]]
