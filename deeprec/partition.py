@@ -193,7 +193,8 @@ def _without_unseen(
 
 def _rows(warehouse: Database) -> Iterator[UserRows]:
     """All ratings in the order of the vectors, some users' at a time."""
-    for first, end in user_ranges(warehouse):
+    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
+    for first, end in user_ranges(num_users, num_ratings):
         yield UserRows.of(warehouse.table("splits/rows", first_user=first, end_user=end))
 
 

@@ -36,25 +36,8 @@ def fill_lists(warehouse: Database, progress: Progress) -> None:
     progress("materialize", num_users, num_users, "users' ratings")
 
 
-def user_ranges(warehouse: Database) -> Iterator[tuple[int, int]]:
-    """The first user of each range and the one after its last; a range bounds memory."""
-    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
-<<<<<<< HEAD
-    warehouse.run(f"vectors/sort_{what}")
-    for first, end in user_ranges(num_users, num_ratings):
-        rows = warehouse.table(f"vectors/sorted_{what}", first_user=first, end_user=end)
-        warehouse.run_with(insert, lists_by_user(rows, first, end), **parameters)
-        progress("materialize", end, num_users, f"users' {what}")
-    warehouse.run(f"vectors/drop_sorted_{what}")
-=======
-    users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
-    for first in range(0, num_users, users_at_once):
-        yield first, min(first + users_at_once, num_users)
->>>>>>> data
-
-
 def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:
-    """Each range's first user and the one after its last, of some four million ratings."""
+    """Each range's first user and the one after its last; a range bounds memory."""
     users_at_once = max(1, _RATINGS_AT_ONCE * num_users // max(num_ratings, 1))
     for first in range(0, num_users, users_at_once):
         yield first, min(first + users_at_once, num_users)
