@@ -28,10 +28,15 @@ class RatedBatch:
     pattern: Pattern
     rating_R: Tensor
 
+    @property
+    def num_ratings(self) -> int:
+        """R."""
+        return len(self.rating_R)
+
     @classmethod
     def of(cls, values_BN: sparse.csr_array[np.float32], device: torch.device) -> "RatedBatch":
         """The stored entries, explicit zeros among them."""
-        return cls(Pattern(values_BN, device), torch.from_numpy(values_BN.data).to(device))
+        return cls(Pattern.of(values_BN, device), torch.from_numpy(values_BN.data).to(device))
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,11 @@ def rated_loss(
     predicted_R = network.decode_cells(encoded, batch.pattern)
     squared_R = (predicted_R - batch.rating_R).square()
     if visible_R is None:
-        weighted, weight = squared_R.sum(), squared_R.new_tensor(float(len(squared_R)))
+        weighted, weight = squared_R.sum(), squared_R.new_full((), len(squared_R))
     else:
         weight_R = torch.lerp(
-            squared_R.new_tensor(settings.hidden_weight),
-            squared_R.new_tensor(settings.visible_weight),
+            squared_R.new_full((), settings.hidden_weight),
+            squared_R.new_full((), settings.visible_weight),
             visible_R,
         )
         weighted, weight = (weight_R * squared_R).sum(), weight_R.sum()

@@ -30,10 +30,10 @@ class ProcessGroup:
         """Of rows in their order, those that this process holds."""
         return rows[self.rank :: self.num_processes]
 
-    def drawn(self, drawn_B: Rows) -> Rows:
-        """Of places among all rows, drawn at random, those whose rows this process holds."""
+    def places(self, drawn_B: Rows) -> Rows:
+        """Where the drawn ones of all rows lie among this process's own; others' are left out."""
         own_B: Rows = drawn_B[drawn_B % self.num_processes == self.rank]
-        return own_B
+        return own_B // self.num_processes
 
     def sum(self, part: Tensor) -> Tensor:
         """The sum of all processes' parts, in each of them; no gradient passes."""

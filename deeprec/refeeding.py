@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
 from deeprec.autoencoder import Encoded, RatingPredictor
-from deeprec.objectives import Loss, LossPart, RatedBatch
+from deeprec.objectives import Loss, LossPart
+from deeprec.process_group import Rows
+from deeprec.rated_rows import RatedRows
 
 if TYPE_CHECKING:
     from deeprec.config import TrainConfig
@@ -33,11 +33,11 @@ class Refeeding:
     the parts of it that other processes hold.
     """
 
-    batch_BN: sparse.csr_array[np.float32]
+    rows: RatedRows
+    place_B: Rows
     num_rows: int
     num_ratings: Tensor
     settings: "TrainConfig"
-    device: torch.device
     _fed_BN: Tensor | None = None
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class Refeeding:
             return Loss(squared / (self.num_rows * fed_BN.shape[1]), squared.detach(), encoded)
         with torch.no_grad():
             next_BN[rows] = network.decode(encoded)
-        rated = RatedBatch.of(self.batch_BN[rows], self.device)
+        rated = self.rows.batch(self.place_B[rows])
         predicted_R = network.decode_cells(encoded, rated.pattern)
         squared = (predicted_R - rated.rating_R).square().sum()
         return Loss(squared / self.num_ratings, squared.detach(), encoded)

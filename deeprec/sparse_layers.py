@@ -28,31 +28,51 @@ class Pattern:
     """Which cells of B x N are rated; values of R cells are in row order.
 
     The columns' order, which only gradients ask for, is made when they first do.
+
+    Args:
+        shape: B, N.
+        row_starts: where each row starts among the cells, and where the last one ends.
+        column_R: the column of each cell.
     """
 
-    def __init__(self, values_BN: sparse.csr_array[np.float32], device: torch.device) -> None:
-        self.shape: tuple[int, int] = values_BN.shape
-        self.device = device
-        self.row_starts = _moved(values_BN.indptr, device)
-        self.column_R = _moved(values_BN.indices, device)
-        self._indptr, self._indices = values_BN.indptr, values_BN.indices
+    def __init__(self, shape: tuple[int, int], row_starts: Tensor, column_R: Tensor) -> None:
+        self.shape = shape
+        self.row_starts = row_starts
+        self.column_R = column_R
+
+    @classmethod
+    def of(cls, values_BN: sparse.csr_array[np.float32], device: torch.device) -> "Pattern":
+        """The stored entries of a matrix, explicit zeros among them."""
+        return cls(
+            values_BN.shape, _moved(values_BN.indptr, device), _moved(values_BN.indices, device)
+        )
 
     @cached_property
     def row_R(self) -> Tensor:
         """The row of each cell."""
-        rows = np.arange(self.shape[0], dtype=np.int32)
-        return _moved(np.repeat(rows, np.diff(self._indptr)), self.device)
+        rows = torch.arange(self.shape[0], dtype=torch.int32, device=self.row_starts.device)
+        return rows.repeat_interleave(self.row_starts.diff(), output_size=len(self.column_R))
 
     @cached_property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where each column starts, the row of each cell, its place in row order; by column."""
-        places = np.arange(len(self._indices), dtype=np.int32)
-        columns = sparse.csr_array((places, self._indices, self._indptr), self.shape).tocsc()
+        if self.column_R.is_cuda:
+            return self.sorted_columns()
+        places = np.arange(len(self.column_R), dtype=np.int32)
+        rows = (places, self.column_R.numpy(), self.row_starts.numpy())
+        columns = sparse.csr_array(rows, self.shape).tocsc()
         return (
-            _moved(columns.indptr, self.device),
-            _moved(columns.indices, self.device),
-            _moved(columns.data, self.device),
+            torch.from_numpy(columns.indptr),
+            torch.from_numpy(columns.indices),
+            torch.from_numpy(columns.data),
         )
+
+    def sorted_columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The columns' order by operations that a GPU is not waited for; SciPy's on a CPU."""
+        column_R, place_R = self.column_R.sort(stable=True)
+        bounds = torch.arange(self.shape[1] + 1, dtype=torch.int32, device=column_R.device)
+        column_starts = torch.searchsorted(column_R, bounds, out_int32=True)
+        return column_starts, self.row_R[place_R], place_R.to(torch.int32)
 
     def matrix(self, values_R: Tensor) -> Tensor:
         """B x N, sparse, with these values."""

@@ -27,6 +27,7 @@ from deeprec.errors import TrainingError
 from deeprec.objectives import Loss, LossPart, RatedBatch, rated_loss
 from deeprec.process_group import ALONE, ProcessGroup, Rows
 from deeprec.progress import Progress, silent
+from deeprec.rated_rows import RatedRows, open_rows
 from deeprec.ratings import RatingScale
 from deeprec.refeeding import Refeeding
 
@@ -79,7 +80,8 @@ def fit(
     if not train_UN.nnz:
         raise TrainingError("no training ratings: this split leaves none to train on")
     device = resolve_device(settings.device)
-    rated_rows = np.flatnonzero(np.diff(train_UN.indptr))
+    fitted = np.flatnonzero(np.diff(train_UN.indptr))
+    rows = open_rows(train_UN, group.own(fitted), device)
     held_out = _HeldOut.of(train_UN, dev_UN, scale, group)
     watched = _HeldOut.of(train_UN, watched_UN, scale, group)
     course = Course(
@@ -88,10 +90,10 @@ def fit(
         settings,
         _make_average(network, settings),
     )
-    steps = _Steps(network, course, device, group)
+    steps = _Steps(network, course, rows, len(fitted), group)
 
     def one_epoch(epoch: int) -> EpochErrors:
-        train_rmse = steps.train(train_UN, rated_rows, epoch)
+        train_rmse = steps.train(epoch)
         kept = course.kept
         assert isinstance(kept, RatingPredictor)
         return EpochErrors(
@@ -157,7 +159,8 @@ class _Steps:
         self,
         network: RatingPredictor,
         course: Course,
-        device: torch.device,
+        rows: RatedRows,
+        num_rows: int,
         group: ProcessGroup,
     ) -> None:
         self.network = network
@@ -165,48 +168,45 @@ class _Steps:
         self.optimizer = course.optimizer
         self.average = course.average
         self.settings = course.settings
-        self.device = device
+        self.rows = rows
+        self.num_rows = num_rows  # in all processes
         self.group = group
+        self.device = next(network.parameters()).device
         self._everything: RatedBatch | None = None
 
-    def train(self, train_UN: sparse.csr_array[np.float32], rows: Rows, epoch: int) -> float:
-        """An epoch's passes over these rows; the RMSE over every rating met."""
+    def train(self, epoch: int) -> float:
+        """An epoch's passes over all rows; the RMSE over every rating met."""
         generator = np.random.default_rng((self.settings.seed, epoch))
         self.network.train()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(int(generator.integers(2**63)) + self.group.rank)
             met = torch.zeros(2, dtype=torch.float64, device=self.device)
-            for num_ratings, squared_errors in self._steps(train_UN, rows, generator):
+            for num_ratings, squared_errors in self._steps(generator):
                 met[0] += num_ratings
                 met[1] += squared_errors
         num_met, squared = self.group.sum(met).tolist()
         return math.sqrt(squared / num_met)
 
-    def _steps(
-        self,
-        train_UN: sparse.csr_array[np.float32],
-        rows: Rows,
-        generator: np.random.Generator,
-    ) -> Iterator[tuple[int, Tensor]]:
+    def _steps(self, generator: np.random.Generator) -> Iterator[tuple[int, Tensor]]:
         """How many ratings each step has met, and the sum of their squared errors."""
         if self.settings.takes_everything:
             if self._everything is None:
-                self._everything = RatedBatch.of(train_UN[rows], self.device)
+                self._everything = self.rows.batch(np.arange(self.num_rows))
             # One call of lbfgs makes an epoch's iterations by itself.
             calls = 1 if self.settings.optimizer == "lbfgs" else self.settings.passes_per_epoch
             for _ in range(calls):
-                yield train_UN.nnz, self._rated_step(self._everything, 1.0)
+                yield self._everything.num_ratings, self._rated_step(self._everything, 1.0)
             return
         for _ in range(self.settings.passes_per_epoch):
-            order = generator.permutation(len(rows))
-            for start in range(0, len(rows), self.settings.batch_size):
+            order = generator.permutation(self.num_rows)
+            for start in range(0, self.num_rows, self.settings.batch_size):
                 drawn_B = order[start : start + self.settings.batch_size]
-                batch_BN = train_UN[rows[self.group.drawn(drawn_B)]]
+                place_B = self.group.places(drawn_B)
+                batch = self.rows.batch(place_B)
                 if self.settings.refeed_steps:
-                    yield batch_BN.nnz, self._refed_steps(batch_BN, len(drawn_B))
+                    yield batch.num_ratings, self._refed_steps(batch, place_B, len(drawn_B))
                 else:
-                    batch = RatedBatch.of(batch_BN, self.device)
-                    yield batch_BN.nnz, self._rated_step(batch, len(drawn_B) / len(rows))
+                    yield batch.num_ratings, self._rated_step(batch, len(drawn_B) / self.num_rows)
 
     def _rated_step(self, batch: RatedBatch, share: float) -> Tensor:
         """One step on a batch's rated cells; the sum of squared errors before it."""
@@ -219,11 +219,10 @@ class _Steps:
         )
         return self._descend([part])
 
-    def _refed_steps(self, batch_BN: sparse.csr_array[np.float32], num_rows: int) -> Tensor:
+    def _refed_steps(self, batch: RatedBatch, place_B: Rows, num_rows: int) -> Tensor:
         """The same step, then those that feed its predictions again."""
-        num_ratings = self.group.sum(torch.tensor(float(batch_BN.nnz), device=self.device))
-        refeeding = Refeeding(batch_BN, num_rows, num_ratings, self.settings, self.device)
-        batch = RatedBatch.of(batch_BN, self.device)
+        num_ratings = self.group.sum(batch.rating_R.new_full((), batch.num_ratings))
+        refeeding = Refeeding(self.rows, place_B, num_rows, num_ratings, self.settings)
 
         def first(network: RatingPredictor) -> Loss:
             loss = rated_loss(network, batch, self.settings, total=self.group.sum)

@@ -266,7 +266,7 @@ def test_the_sparse_path_equals_the_dense_one(
 ) -> None:
     network = trained_network(center, **options).train()
     values_BN = sparse_cells(CELLS)
-    pattern = Pattern(values_BN, torch.device("cpu"))
+    pattern = Pattern.of(values_BN, torch.device("cpu"))
     rating_R = torch.from_numpy(values_BN.data).double()
     visible_R = torch.ones(len(CELLS), dtype=torch.float64)
     visible_R[hidden] = 0.0
@@ -293,8 +293,10 @@ def test_the_sparse_path_equals_the_dense_one(
 def test_any_cells_can_be_wanted(center: bool) -> None:
     network = trained_network(center, has_rated=True).eval()
     values_BN = sparse_cells(CELLS)
-    known = Pattern(values_BN, torch.device("cpu"))
-    everything = Pattern(sparse.csr_array(np.ones(SHAPE_BN, dtype=np.float32)), torch.device("cpu"))
+    known = Pattern.of(values_BN, torch.device("cpu"))
+    everything = Pattern.of(
+        sparse.csr_array(np.ones(SHAPE_BN, dtype=np.float32)), torch.device("cpu")
+    )
     rated_BN = known.matrix(torch.ones(len(CELLS), dtype=torch.float64)).to_dense()
     ratings_BN = torch.from_numpy(values_BN.toarray()).double()
     with torch.no_grad():
@@ -314,7 +316,7 @@ def test_gradients_of_the_sparse_path_are_those_of_finite_differences(
     network = trained_network(center=True, **options)
     names = [f"network.{name}" for name, _ in network.named_parameters()]
     values_BN = sparse_cells(CELLS)
-    pattern = Pattern(values_BN, torch.device("cpu"))
+    pattern = Pattern.of(values_BN, torch.device("cpu"))
     rating_R = torch.from_numpy(values_BN.data).double()
 
     def at_cells(*parameters: Tensor) -> Tensor:
@@ -338,7 +340,7 @@ class _AtCells(nn.Module):
 
 def test_hidden_ratings_do_not_reach_the_network() -> None:
     network = trained_network(center=True, has_rated=True).eval()
-    pattern = Pattern(sparse_cells(CELLS), torch.device("cpu"))
+    pattern = Pattern.of(sparse_cells(CELLS), torch.device("cpu"))
     rating_R = torch.tensor([float(rating) for _, _, rating in CELLS], dtype=torch.float64)
     visible_R = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 0], dtype=torch.float64)
     other_R = torch.where(visible_R == 1, rating_R, 99.0)

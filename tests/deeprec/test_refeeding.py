@@ -10,6 +10,7 @@ from torch.nn import functional
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.config import TrainConfig
 from deeprec.objectives import masked_mse
+from deeprec.rated_rows import HostRows
 from deeprec.refeeding import Refeeding
 
 CPU = torch.device("cpu")
@@ -40,7 +41,8 @@ def test_rows_that_go_through_by_and_by_have_the_gradient_of_the_whole(target: s
     settings = TrainConfig(refeed_steps=2, refeed_target=target)
     network, whole = new_network(), new_network()
     num_ratings = torch.tensor(float(batch_BN.nnz))
-    refeeding = Refeeding(batch_BN, NUM_ROWS, num_ratings, settings, CPU)
+    rows = HostRows(batch_BN, np.arange(NUM_ROWS), CPU)
+    refeeding = Refeeding(rows, np.arange(NUM_ROWS), NUM_ROWS, num_ratings, settings)
     refeeding.feed(network, network.encode(rating_BN, rated_BN))
     fed_BN = whole(rating_BN, rated_BN).detach()
     num_steps = 0

@@ -33,7 +33,7 @@ def drawn_matrix(shape: tuple[int, int], seed: int) -> sparse.csr_array[np.float
 
 
 def test_a_pattern_knows_rows_and_columns_of_every_stored_cell() -> None:
-    pattern = Pattern(small_matrix(), CPU)
+    pattern = Pattern.of(small_matrix(), CPU)
     assert [0, 0, 2, 2] == pattern.row_R.tolist()
     assert COLUMN_R == pattern.column_R.tolist()
     values_R = torch.tensor(VALUES_R)
@@ -46,7 +46,9 @@ def test_a_pattern_knows_rows_and_columns_of_every_stored_cell() -> None:
 
 def test_a_sparse_product_by_hand() -> None:
     weight_NH = torch.tensor([[1.0, 0.5], [10.0, 0.0], [100.0, -1.0]], requires_grad=True)
-    product_BH = sparse_times_dense(Pattern(small_matrix(), CPU), torch.tensor(VALUES_R), weight_NH)
+    product_BH = sparse_times_dense(
+        Pattern.of(small_matrix(), CPU), torch.tensor(VALUES_R), weight_NH
+    )
     assert [[2.0, 1.0], [0.0, 0.0], [-10 + 300.0, -3.0]] == product_BH.tolist()
     torch.autograd.backward(product_BH, torch.tensor([[1.0, 2.0], [9.0, 9.0], [3.0, 4.0]]))
     assert weight_NH.grad is not None
@@ -56,7 +58,7 @@ def test_a_sparse_product_by_hand() -> None:
 def test_the_cells_of_a_dense_product_by_hand() -> None:
     inputs_BH = torch.tensor([[1.0, 2.0], [5.0, 5.0], [3.0, -1.0]], requires_grad=True)
     weight_NH = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]], requires_grad=True)
-    cells_R = dense_at_cells(Pattern(small_matrix(), CPU), inputs_BH, weight_NH)
+    cells_R = dense_at_cells(Pattern.of(small_matrix(), CPU), inputs_BH, weight_NH)
     assert [1.0, 6.0, 4.0, -1.0] == cells_R.tolist()
     torch.autograd.backward(cells_R, torch.tensor([1.0, 10.0, 100.0, 1000.0]))
     assert inputs_BH.grad is not None
@@ -77,7 +79,7 @@ def test_both_layers_equal_their_dense_forms(
     generator = torch.Generator().manual_seed(seed)
     inputs_BH = torch.randn(shape[0], num_units, generator=generator)
     weight_NH = torch.randn(shape[1], num_units, generator=generator)
-    pattern = Pattern(values_BN, CPU)
+    pattern = Pattern.of(values_BN, CPU)
     values_R, dense_BN = torch.from_numpy(values_BN.data), torch.from_numpy(values_BN.toarray())
     assert_alike([dense_BN @ weight_NH], [sparse_times_dense(pattern, values_R, weight_NH)])
 
@@ -96,7 +98,7 @@ def test_both_layers_equal_their_dense_forms(
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    pattern = Pattern(drawn_matrix((4, 5), seed=1), CPU)
+    pattern = Pattern.of(drawn_matrix((4, 5), seed=1), CPU)
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int, learned: bool = True) -> Tensor:
@@ -114,7 +116,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 def test_a_batch_in_which_nothing_is_rated() -> None:
     empty_BN: sparse.csr_array[np.float32] = sparse.csr_array(np.zeros((2, 3), np.float32))
-    pattern = Pattern(empty_BN, CPU)
+    pattern = Pattern.of(empty_BN, CPU)
     weight_NH = torch.ones(3, 2, requires_grad=True)
     product_BH = sparse_times_dense(pattern, torch.zeros(0), weight_NH)
     assert [[0.0, 0.0], [0.0, 0.0]] == product_BH.tolist()
@@ -131,7 +133,7 @@ def test_a_device_gives_what_the_cpu_gives(device: Device) -> None:
     inputs_BH, weight_NH = (torch.randn(n, 8, generator=generator) for n in (20, 30))
     found = []
     for place in (CPU, torch.device(device)):
-        pattern = Pattern(values_BN, place)
+        pattern = Pattern.of(values_BN, place)
         leaves = [inputs_BH.to(place).requires_grad_(), weight_NH.to(place).requires_grad_()]
         values_R = torch.from_numpy(values_BN.data).to(place)
         product_BH = sparse_times_dense(pattern, values_R, leaves[1])
@@ -158,6 +160,6 @@ def test_a_full_matrix_is_a_plain_product(shape: tuple[int, int]) -> None:
     ones_BN = sparse.csr_array(np.ones(shape, dtype=np.float32))
     weight_NH = torch.arange(2.0 * shape[1]).reshape(shape[1], 2)
     product_BH = sparse_times_dense(
-        Pattern(ones_BN, CPU), torch.ones(shape[0] * shape[1]), weight_NH
+        Pattern.of(ones_BN, CPU), torch.ones(shape[0] * shape[1]), weight_NH
     )
     assert_alike([torch.ones(shape) @ weight_NH], [product_BH])
