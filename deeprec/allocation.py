@@ -4,8 +4,9 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Of mallopt(3), and what it starts with.
-_TRIM_THRESHOLD, _TRIM_FROM = -1, 128 * 1024
+# Of mallopt(3). Afterwards its thresholds are as high as glibc itself lets them grow.
+_TRIM_THRESHOLD, _TRIM_FROM = -1, 64 * 1024**2
+_MMAP_THRESHOLD, _MMAP_FROM = -3, 32 * 1024**2
 _MMAP_MAX, _MMAPS = -4, 65536
 _NEVER = 2**31 - 1
 
@@ -27,5 +28,6 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         library.mallopt(_MMAP_MAX, _MMAPS)
+        library.mallopt(_MMAP_THRESHOLD, _MMAP_FROM)
         library.mallopt(_TRIM_THRESHOLD, _TRIM_FROM)
         library.malloc_trim(0)
