@@ -105,7 +105,7 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
     }
     for stage, (arguments, rows, result) in stages.items():
         started = time.monotonic()
-        report, usage = _measured([stage, *arguments])
+        report, usage = measured([stage, *arguments])
         num_users = int(report.get("num_users", num_users))
         yield StageCost(
             num_ratings=num_ratings,
@@ -118,7 +118,7 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
         )
 
 
-def _measured(arguments: list[str]) -> tuple[dict[str, Any], resource.struct_rusage]:
+def measured(arguments: list[str]) -> tuple[dict[str, Any], resource.struct_rusage]:
     """A command's report, and what the system says that its process has used."""
     command = [sys.executable, "-m", "deeprec.cli", *arguments, "--json"]
     with subprocess.Popen(  # noqa: S603 - our own program
