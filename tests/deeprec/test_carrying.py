@@ -153,7 +153,7 @@ CHANGES = st.tuples(
 @pytest.mark.parametrize("storage", STORAGES)
 @given(nights=st.lists(st.lists(CHANGES, max_size=4), min_size=1, max_size=3))
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -166,7 +166,11 @@ def test_whatever_changes_each_night_gives_what_scoring_everybody_gives(
     config = few_a_shard(tiny_config, storage)
     with copied(_trained_catalogue, storage) as catalogue:
         for changes in nights:
-            ratings, users, movies = dict(catalogue.ratings), catalogue.users, catalogue.movies[:]
+            ratings, users, movies = (
+                dict(catalogue.ratings),
+                catalogue.users[:],
+                catalogue.movies[:],
+            )
             for change in changes:
                 catalogue.change(*change)
             catalogue.take_in(config)
