@@ -319,6 +319,11 @@ class ScoreConfig(_Section):
         description="oldest DuckDB that can open the published file",
     )
     bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
+    incremental: bool = Field(
+        True,
+        description="score users whose vectors have changed, keep the published rows of others; "
+        "false: everybody, into a new file, which is somewhat smaller",
+    )
 
 
 class EvaluateConfig(_Section):

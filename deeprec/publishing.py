@@ -32,6 +32,8 @@ class ScoreReport(BaseModel):
     bundle_id: str
     path: Path
     num_users: int
+    num_users_scored: int
+    num_users_carried_over: int
     num_movies: int
     num_predictions: int
     num_recommendations: int
@@ -61,6 +63,8 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
         bundle_id=plan.bundle_id,
         path=home.predictions,
         num_users=plan.num_users,
+        num_users_scored=plan.num_scored,
+        num_users_carried_over=plan.num_users - plan.num_scored,
         num_movies=plan.num_movies,
         seconds=(datetime.now(UTC) - plan.started_at).total_seconds(),
         **counts,

@@ -5,9 +5,10 @@ any process, again, or later:
 
     plan.json        what is scored with what
     movies.parquet   every movie of the warehouse, in the order of the vectors' indexes
-    vectors.parquet  every user's whole vector, one row group a shard
+    vectors.parquet  the whole vector of every user who is scored, one row group a shard
     side/*.npy       what the model has worked out over everybody's ratings, if it looks at them
-    scores.duckdb    what will be published; its `scoring_shards` says which shards are in it
+    scores.duckdb    what will be published; its `scoring_shards` says which shards are in it,
+                     beside the rows that were carried over from the published file
 """
 
 import hashlib
@@ -21,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.bundles import Bundle
+from deeprec.bundles import Bundle, installed_versions
+from deeprec.carrying import carry_over
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
 from deeprec.errors import BundleError
 from deeprec.factored import require_factors
@@ -39,7 +41,9 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 _PLAN = "plan.json"
-_DECISIVE = {"storage", "top_n", "shard_cells", "storage_version", "batch_size", "device"}
+_FOR_A_USER = {"storage", "top_n", "storage_version", "batch_size", "device"}
+_DECISIVE = _FOR_A_USER | {"shard_cells", "incremental"}
+_ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
@@ -48,6 +52,7 @@ _VECTOR_SCHEMA = pa.schema(
         ("user_id", pa.int64()),
         ("movie_indexes", pa.list_(pa.int32())),
         ("ratings", pa.list_(pa.float32())),
+        ("vector_digest", pa.uint64()),
     ]
 )
 _DAYS = pa.field("rating_days", pa.list_(pa.int32()))
@@ -66,6 +71,7 @@ class ScoringPlan(BaseModel):
     bundle_id: str
     data_digest: str
     num_users: int
+    num_scored: int
     num_movies: int
     num_shards: int
     users_per_shard: int
@@ -90,14 +96,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         fingerprint = _fingerprint(bundle, digest, config.score)
         plan = _settle_ended_runs(home, warehouse, fingerprint)
         if plan is None:
-            plan = _new_plan(home, warehouse, config, bundle, fingerprint)
-            model = bundle.model(plan.config.device)
-            if plan.config.storage == "factored":
-                require_factors(bundle, model)
-            _fill_folder(warehouse, plan, movies, with_days=model.needs_days)
-            if model.looks_at_movies:
-                _write_side(warehouse, plan, bundle, model)
-            _create_scores(plan, bundle, model)
+            plan = _make_run(home, warehouse, config, bundle, fingerprint)
         plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
@@ -170,6 +169,54 @@ def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
     )
 
 
+def _make_run(
+    home: Home, warehouse: Database, config: Config, bundle: Bundle, fingerprint: str
+) -> ScoringPlan:
+    """The plan of a new run whose folder holds everything else."""
+    plan = _new_plan(home, warehouse, config, bundle, fingerprint)
+    model = bundle.model(plan.config.device)
+    if plan.config.storage == "factored":
+        require_factors(bundle, model)
+    movies = warehouse.table("vectors/movies")
+    shutil.rmtree(plan.run_dir, ignore_errors=True)
+    plan.run_dir.mkdir(parents=True)
+    recipe = _recipe(plan, bundle, model, movies)
+    users = warehouse.table("vectors/digests")
+    is_carried_U = carry_over(home.predictions, plan.run_dir / SCORES, recipe, users, config)
+    scored = users.filter(pa.array(~is_carried_U))
+    plan = plan.model_copy(
+        update={
+            "num_scored": scored.num_rows,
+            "num_shards": -(-scored.num_rows // plan.users_per_shard),
+        }
+    )
+    _fill_folder(warehouse, plan, movies, scored, with_days=model.needs_days)
+    if model.looks_at_movies and plan.num_scored:
+        _write_side(warehouse, plan, bundle, model)
+    if plan.num_scored == plan.num_users:
+        _create_scores(plan, bundle, model, recipe)
+    return plan
+
+
+def _recipe(plan: ScoringPlan, bundle: Bundle, model: Model, movies: pa.Table) -> str:
+    """What decides a user's rows beside his vector, in one word.
+
+    To a model that looks at movies everybody's ratings matter, and a vector's digest says nothing
+    of days: for either, rows stand while no rating has changed.
+    """
+    by_vector = not (model.looks_at_movies or model.needs_days)
+    decides = [
+        _ROWS_VERSION,
+        installed_versions(),
+        bundle.manifest.model_dump(mode="json"),
+        plan.config.model_dump(mode="json", include=_FOR_A_USER),
+        plan.wide_ids,
+        movies["movie_id"].to_pylist(),
+        None if by_vector else plan.data_digest,
+    ]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
 def _new_plan(
     home: Home, warehouse: Database, config: Config, bundle: Bundle, fingerprint: str
 ) -> ScoringPlan:
@@ -187,6 +234,7 @@ def _new_plan(
         bundle_id=bundle.manifest.bundle_id,
         data_digest=current_digest(warehouse),
         num_users=num_users,
+        num_scored=num_users,
         num_movies=num_movies,
         num_shards=-(-num_users // users_per_shard),
         users_per_shard=users_per_shard,
@@ -207,22 +255,24 @@ def _fill_folder(
     warehouse: Database,
     plan: ScoringPlan,
     movies: pa.Table,
+    scored: pa.Table,
     *,
     with_days: bool,
 ) -> None:
-    """Freeze the run's inputs."""
-    shutil.rmtree(plan.run_dir, ignore_errors=True)
-    plan.run_dir.mkdir(parents=True)
+    """Freeze the run's inputs; `scored` are the indexes and digests of the users in it."""
     pq.write_table(movies, plan.run_dir / MOVIES)
     schema = _VECTOR_SCHEMA.append(_DAYS) if with_days else _VECTOR_SCHEMA
     with pq.ParquetWriter(plan.run_dir / VECTORS, schema) as writer:
-        for first in range(0, plan.num_users, plan.users_per_shard):
-            end = first + plan.users_per_shard
-            vectors = read_users(warehouse, first, end, with_days=with_days)
-            writer.write_table(vectors.cast(schema), row_group_size=plan.users_per_shard)
+        for first in range(0, plan.num_scored, plan.users_per_shard):
+            users = scored.slice(first, plan.users_per_shard)
+            indexes = users["user_index"].to_pylist()
+            vectors = warehouse.table("vectors/of_listed_users", user_indexes=indexes)
+            vectors = vectors.append_column("vector_digest", users["vector_digest"])
+            ordered = vectors.select(schema.names).cast(schema)
+            writer.write_table(ordered, row_group_size=plan.users_per_shard)
 
 
-def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model) -> None:
+def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str) -> None:
     """Make the file that the shards go into."""
     predictor = run_predictor(plan, bundle, model)
     schema = prediction_schema(plan, bundle.manifest.scale)
@@ -233,6 +283,7 @@ def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model) -> None:
         scores.run_with("scores/create_recommendations", schema.empty_table())
         for table in ("users", "scoring_shards"):
             scores.run(f"scores/create_{table}")
+        scores.run("scores/create_recipe", recipe=recipe)
 
 
 def run_predictor(plan: ScoringPlan, bundle: Bundle, model: Model) -> Predictor:

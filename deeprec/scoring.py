@@ -53,7 +53,8 @@ def score(home: Home, config: Config, progress: Progress = silent) -> ScoreRepor
     """Predict every movie for every user and publish the result in one piece.
 
     Each user's whole vector is fed to the graph: what the model was trained on and what came
-    since. A run that was interrupted goes on with the shards it had not finished.
+    since. Users whose vectors are those of the published file keep their rows. A run that was
+    interrupted goes on with the shards it had not finished.
 
     Raises:
         BundleError: there is no bundle, it is damaged, or it is of other movies.
@@ -77,7 +78,8 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
     """
     started = time.monotonic()
     plan = read_plan(run_dir)
-    users = _read_users(plan, shard)
+    vectors = _read_vectors(plan, shard)
+    users = rating_matrix(vectors, _predictor(run_dir).movie_ids_N)
     with _open_scores(plan) as scores:
         skipped = _is_done(scores, shard)
     if not skipped:
@@ -87,7 +89,7 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
             if not _is_done(scores, shard):
                 storage.insert(scores, scored.predictions)
                 scores.run_with("scores/insert_recommendations", scored.recommendations)
-                _insert_users(scores, plan, users)
+                _insert_users(scores, plan, users, vectors["vector_digest"])
                 _insert_shard(scores, shard, users)
     return ShardReport(
         shard=shard,
@@ -125,18 +127,19 @@ def _storage(run_dir: Path) -> Storage:
     return open_storage(plan.config, predictor, schema)
 
 
-def _read_users(plan: ScoringPlan, shard: int) -> RatingMatrix:
-    """The whole vectors of a shard's users."""
+def _read_vectors(plan: ScoringPlan, shard: int) -> pa.Table:
+    """The whole vectors of a shard's users, and their digests."""
     with pq.ParquetFile(plan.run_dir / VECTORS) as file:
-        table = file.read_row_group(shard)
-    return rating_matrix(table, _predictor(plan.run_dir).movie_ids_N)
+        return file.read_row_group(shard)
 
 
 def _is_done(scores: Database, shard: int) -> bool:
     return bool(scores.rows("scores/find_shard", shard=shard))
 
 
-def _insert_users(scores: Database, plan: ScoringPlan, users: RatingMatrix) -> None:
+def _insert_users(
+    scores: Database, plan: ScoringPlan, users: RatingMatrix, digests: pa.ChunkedArray
+) -> None:
     vocabulary = _predictor(plan.run_dir).bundle.vocabulary
     known = users.restrict_movies(vocabulary.movie_ids_M)
     batch = pa.table(
@@ -144,6 +147,7 @@ def _insert_users(scores: Database, plan: ScoringPlan, users: RatingMatrix) -> N
             "user_id": users.user_ids_U,
             "num_ratings": np.diff(users.values_UM.indptr),
             "is_known": np.diff(known.values_UM.indptr) > 0,
+            "vector_digest": digests,
         }
     )
     scores.run_with("scores/insert_users", batch)

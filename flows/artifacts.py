@@ -141,6 +141,8 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("model", _model_link(report.bundle_id)),
         ("data", _data_link(plan.data_digest)),
         ("users", report.num_users),
+        ("of these scored in this run", report.num_users_scored),
+        ("of these carried over, their vectors unchanged", report.num_users_carried_over),
         ("of these by biases alone, for want of ratings", report.num_bias_users),
         ("movies", report.num_movies),
         ("of these by biases alone, unrated in training", report.num_bias_movies),

@@ -16,8 +16,9 @@ NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")
 )
 PUBLISHED = re.compile(
-    r"scores/(dense/|factored/|create_|insert_)"
+    r"scores/(dense/|factored/|create_|insert_|delete_)"
     r"|scores/(find_shard|progress|counts|recommended_titles|typical_user)$"
+    r"|scores/(has_recipe|recipe|user_digests)$"
 )
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 (the warehouse keeps UTC without saying so)
 ID, TEXT, NUMBER = pa.int64(), pa.string(), pa.float64()
@@ -37,6 +38,7 @@ BATCH_TYPES = {
     "num_train_ratings": ID,
     "num_ratings": ID,
     "is_known": pa.bool_(),
+    "vector_digest": pa.uint64(),
     "run_id": TEXT,
     "bundle_id": TEXT,
     "data_digest": TEXT,
@@ -79,6 +81,7 @@ BATCH_TYPES = {
 PARAMETERS = {
     "part": "test",
     "run_id": "a run",
+    "user_indexes": [0],
     "status": "failed",
     "train": "*",
     "test": "*",
@@ -110,6 +113,7 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
         with open_database(home.predictions) as scores:
             for table in ("recommendations", "users", "scoring_shards", "movies"):
                 scores.run_with(f"scores/create_{table}", empty_batch())
+            scores.run("scores/create_recipe", recipe="a word")
             if name.startswith("scores/factored/"):
                 for codes in ("user", "movie"):
                     scores.run_with(f"scores/factored/create_{codes}_codes", empty_batch())
@@ -158,6 +162,8 @@ def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
     run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
-    by_kind |= name in {f"scores/{kind}/count" for kind in ("dense", "factored")}
+    by_kind |= name in {
+        f"scores/{kind}/{verb}" for kind in ("dense", "factored") for verb in ("count", "delete")
+    }
     by_kind |= name in {f"scores/factored/{kind}" for kind in ("identity", "selu")}
     assert run_as_a_family or by_kind or f'"{name}"' in SOURCE or f'"{last}"' in SOURCE

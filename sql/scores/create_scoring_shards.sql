@@ -1,5 +1,5 @@
--- Makes `scoring_shards`, one row a shard whose predictions are in this file.
-create table if not exists scoring_shards (
+-- Makes `scoring_shards`, one row a shard of this run whose predictions are in this file, empty.
+create or replace table scoring_shards (
     shard integer not null,
     num_users bigint not null,
     num_predictions bigint not null,

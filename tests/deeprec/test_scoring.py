@@ -230,12 +230,14 @@ def test_a_killed_run_loses_nothing_and_publishes_nothing(
     trained_home: Home, tiny_config: Config, shards_done: int
 ) -> None:
     before = contents(score(trained_home, tiny_config).path)
-    arguments = [str(trained_home.path), tiny_config.model_dump_json(), str(shards_done)]
+    everybody = tiny_config.score.model_copy(update={"incremental": False})
+    config = tiny_config.model_copy(update={"score": everybody})
+    arguments = [str(trained_home.path), config.model_dump_json(), str(shards_done)]
     killed = subprocess.run([sys.executable, "-c", KILLED_AFTER_A_SHARD, *arguments], check=False)
     assert -signal.SIGKILL == killed.returncode
     assert before == contents(trained_home.predictions)
     (run_dir,) = trained_home.runs.iterdir()
-    report = score(trained_home, tiny_config)
+    report = score(trained_home, config)
     assert run_dir.name == report.run_id
     assert before == contents(report.path)
 
