@@ -61,6 +61,12 @@ class Catalogue:
         ingest(self.home, [str(self.folder / name) for name in texts], config)
         materialize(self.home, config)
 
+    def rate_anew(self, num_users: int) -> None:
+        """Another rating by each of the first users."""
+        for user in self.users[:num_users]:
+            stars = self.ratings.get((user, self.movies[0]), 0)
+            self.ratings[user, self.movies[0]] = 1 + stars % 5
+
     def change(self, what: str, one: int, other: int) -> None:
         user, movie = self.users[one % len(self.users)], self.movies[other % len(self.movies)]
         if what == "rate":
@@ -228,7 +234,7 @@ def test_a_model_that_looks_at_movies_scores_everybody_when_anybody_has_changed(
     train(scored.home, kernel.model_copy(update={"split": config.split}))
     assert (NUM_USERS, 0) == shares(score(scored.home, config))
     assert (0, NUM_USERS) == shares(score(scored.home, config))
-    scored.change("rate", 3, 4)
+    scored.rate_anew(1)
     scored.take_in(config)
     assert (NUM_USERS, 0) == shares(score(scored.home, config))
 
@@ -248,8 +254,7 @@ score(Home(Path(sys.argv[1])), Config.model_validate_json(sys.argv[2]), die)
 
 
 def test_a_run_killed_between_its_shards_goes_on(scored: Catalogue, config: Config) -> None:
-    for one in range(7):
-        scored.change("rate", one, one)
+    scored.rate_anew(7)
     scored.take_in(config)
     expected, before = in_full(scored.home, config), contents(scored.home.predictions)
     arguments = [str(scored.home.path), config.model_dump_json()]
@@ -282,8 +287,7 @@ def test_a_run_killed_while_it_is_prepared_leaves_nothing_to_trust(
 def test_a_shard_that_is_missing_is_not_made_up_for_by_what_was_carried_over(
     scored: Catalogue, config: Config
 ) -> None:
-    for one in range(7):
-        scored.change("rate", one, one)
+    scored.rate_anew(7)
     scored.take_in(config)
     plan = prepare_run(scored.home, config)
     score_shard(plan.run_dir, 1)
