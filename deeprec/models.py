@@ -218,7 +218,7 @@ class VectorModel:
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Model`."""
         del side, counted
-        return self.graph.predict(users.values_UM).unclipped_BM
+        return self.graph.run(self.graph.vectors(users.values_UM), UNCLIPPED)
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,8 @@ class KernelModel:
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Model`."""
         counted_B1 = np.full((users.num_users, 1), counted, dtype=np.float32)
-        return self.graph.predict(users.values_UM, **side, **{COUNTED: counted_B1}).unclipped_BM
+        vectors = self.graph.vectors(users.values_UM)
+        return self.graph.run({**vectors, **side, COUNTED: counted_B1}, UNCLIPPED)
 
 
 @dataclass(frozen=True)

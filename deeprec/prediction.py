@@ -130,7 +130,10 @@ def in_hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
     Raises:
         BundleError: a prediction is no number.
     """
-    if not np.isfinite(predicted_BN).all():
+    # One pass and no array of its own; only where the sum overflows is every number looked at.
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(predicted_BN.sum()) or np.isfinite(predicted_BN).all()
+    if not is_finite:
         raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
     lowest, highest = ends_in_hundredths(bundle.manifest.scale)
     hundredths_BN = np.multiply(predicted_BN, np.float32(10**DECIMALS))

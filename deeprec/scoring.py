@@ -5,11 +5,12 @@ Shape legend: S users of a shard, N movies of the warehouse.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,8 @@ from deeprec.runs import (
 from deeprec.storages import Storage, open_storage
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_database
+
+_OpenScores = Callable[[], AbstractContextManager[Database]]
 
 
 class ShardReport(BaseModel):
@@ -62,11 +65,7 @@ def score(home: Home, config: Config, progress: Progress = silent) -> ScoreRepor
     """
     with home.lock("score", config.warehouse.lock_timeout_s):
         plan = prepare_run(home, config)
-        with ThreadPoolExecutor(plan.config.num_workers) as workers:
-            shards = range(plan.num_shards)
-            reports = workers.map(lambda shard: score_shard(plan.run_dir, shard), shards)
-            for done, _ in enumerate(reports, start=1):
-                progress("score", done, plan.num_shards, "shards")
+        _score_shards(plan, progress)
         return publish_run(home, plan.run_dir, config)
 
 
@@ -76,16 +75,34 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
     Safe to run twice, beside other shards, and to be killed at any moment: a shard is in the
     file whole or not at all.
     """
-    started = time.monotonic()
     plan = read_plan(run_dir)
+    return _score_into(partial(_open_scores, plan), plan, shard)
+
+
+def _score_shards(plan: ScoringPlan, progress: Progress) -> None:
+    """Score every shard over one connection: each opening of the file costs a checkpoint.
+
+    A worker waits with its shard until it can be written, so no more are held than there are
+    workers.
+    """
+    with _open_scores(plan) as scores, ThreadPoolExecutor(plan.config.num_workers) as workers:
+        open_scores = partial(_in_turn, scores, Lock())
+        reports = workers.map(partial(_score_into, open_scores, plan), range(plan.num_shards))
+        for done, _ in enumerate(reports, start=1):
+            progress("score", done, plan.num_shards, "shards")
+
+
+def _score_into(open_scores: _OpenScores, plan: ScoringPlan, shard: int) -> ShardReport:
+    """What became of a shard that is to be in the run's file; see `score_shard`."""
+    started = time.monotonic()
     vectors = _read_vectors(plan, shard)
-    users = rating_matrix(vectors, _predictor(run_dir).movie_ids_N)
-    with _open_scores(plan) as scores:
+    users = rating_matrix(vectors, _predictor(plan.run_dir).movie_ids_N)
+    with open_scores() as scores:
         skipped = _is_done(scores, shard)
     if not skipped:
-        storage = _storage(run_dir)
+        storage = _storage(plan.run_dir)
         scored = storage.score_users(users)
-        with _open_scores(plan) as scores, scores.transaction():
+        with open_scores() as scores, scores.transaction():
             if not _is_done(scores, shard):
                 storage.insert(scores, scored.predictions)
                 scores.run_with("scores/insert_recommendations", scored.recommendations)
@@ -107,6 +124,13 @@ def _open_scores(plan: ScoringPlan) -> Iterator[Database]:
         hold_lock(plan.run_dir / ".scores.lock", plan.warehouse.lock_timeout_s),
         open_database(plan.run_dir / SCORES, plan.warehouse) as scores,
     ):
+        yield scores
+
+
+@contextmanager
+def _in_turn(scores: Database, turn: Lock) -> Iterator[Database]:
+    """A file that is open already, for one thread at a time."""
+    with turn:
         yield scores
 
 
