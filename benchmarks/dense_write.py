@@ -2,10 +2,11 @@
 
     python -m benchmarks.dense_write --home HOME --ratings 4e6
 
-Made-up ratings of Netflix's shape are taken in and a model trained as in `benchmarks.night`; then
-`deeprec score` runs as a process of its own: start, vectors, graph, write and publication. In
-another process DuckDB alone inserts the rows that came of it, already computed: `bare.py` reads
-them back some at a time, and counts the seconds of its inserts and its checkpoint.
+Made-up ratings of Netflix's shape are taken in, and a model is trained on them for long enough that
+its predictions differ from movie to movie: their size on disk hangs on that. Then `deeprec score`
+runs as a process of its own: start, vectors, graph, write and publication. In another process
+DuckDB alone inserts the rows that came of it, already computed: `bare.py` reads them back some at a
+time, and counts the seconds of its inserts and its checkpoint.
 """
 
 from pathlib import Path
@@ -17,6 +18,15 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.machine import this_machine
 from benchmarks.night import StageCost, run_night
 from benchmarks.processes import measured
+
+_MODEL = (
+    "--set=model.hidden_layers=[128]",
+    "--set=train.num_epochs=8",
+    "--set=train.batch_size=256",
+    '--set=train.optimizer="adam"',
+    "--set=train.learning_rate=0.001",
+    "--set=train.device=cpu",
+)
 
 
 class DenseFigures(BaseModel):
@@ -38,7 +48,7 @@ class DenseFigures(BaseModel):
 
 def compare_writes(home: Path, num_ratings: int) -> DenseFigures:
     """Score everybody whom so many ratings have, then insert the rows again."""
-    *_, score = run_night(home, num_ratings, "dense")
+    *_, score = run_night(home, num_ratings, "dense", _MODEL)
     published = home / "home" / "predictions.duckdb"
     report, _ = measured(["benchmarks.bare", "insert", str(published), str(home / "bare.duckdb")])
     assert report["num_rows"] == score.num_rows, report

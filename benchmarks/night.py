@@ -8,7 +8,7 @@ grow with the ratings, movies stay 17,770. Each slope is that of log cost over l
 linear.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,13 +78,16 @@ class NightReport(BaseModel):
         return "\n".join([*lines, "", f"slopes: {told}"] if told else lines)
 
 
-def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageCost]:
+def run_night(
+    home: Path, num_ratings: int, storage: Storage, model: Sequence[str] = _MODEL
+) -> Iterator[StageCost]:
     """The cost of each stage at one size; everything lies in `home`, which must be new.
 
     Args:
         home: a folder to make.
         num_ratings: of the sample; its users are as many as Netflix has to so many ratings.
         storage: of the predictions.
+        model: options of the training.
     """
     num_users = num_users_of(num_ratings)
     sample, state = home / "sample", home / "home"
@@ -95,7 +98,7 @@ def run_night(home: Path, num_ratings: int, storage: Storage) -> Iterator[StageC
         "sample": ([str(sample), *size, "--layout=netflix-combined"], "num_ratings", sample),
         "ingest": ([str(sample), *at], "num_ratings", warehouse),
         "materialize": (at, "num_ratings", warehouse),
-        "train": ([*at, *_MODEL], "num_users", state / "models"),
+        "train": ([*at, *model], "num_users", state / "models"),
         "score": ([*at, f"--set=score.storage={storage}"], "num_predictions", predictions),
     }
     for stage, (arguments, rows, result) in stages.items():

@@ -76,7 +76,10 @@ def score_shard(run_dir: Path, shard: int) -> ShardReport:
     file whole or not at all.
     """
     plan = read_plan(run_dir)
-    return _score_into(partial(_open_scores, plan), plan, shard)
+    open_scores = partial(_open_scores, plan)
+    with open_scores() as scores:
+        skipped = _is_done(scores, shard)
+    return _score_into(open_scores, plan, shard, skipped=skipped)
 
 
 def _score_shards(plan: ScoringPlan, progress: Progress) -> None:
@@ -86,19 +89,20 @@ def _score_shards(plan: ScoringPlan, progress: Progress) -> None:
     workers.
     """
     with _open_scores(plan) as scores, ThreadPoolExecutor(plan.config.num_workers) as workers:
-        open_scores = partial(_in_turn, scores, Lock())
-        reports = workers.map(partial(_score_into, open_scores, plan), range(plan.num_shards))
-        for done, _ in enumerate(reports, start=1):
+        missing = [shard for shard in range(plan.num_shards) if not _is_done(scores, shard)]
+        score_one = partial(_score_into, partial(_in_turn, scores, Lock()), plan)
+        already = plan.num_shards - len(missing)
+        for done, _ in enumerate(workers.map(score_one, missing), start=already + 1):
             progress("score", done, plan.num_shards, "shards")
 
 
-def _score_into(open_scores: _OpenScores, plan: ScoringPlan, shard: int) -> ShardReport:
+def _score_into(
+    open_scores: _OpenScores, plan: ScoringPlan, shard: int, *, skipped: bool = False
+) -> ShardReport:
     """What became of a shard that is to be in the run's file; see `score_shard`."""
     started = time.monotonic()
     vectors = _read_vectors(plan, shard)
     users = rating_matrix(vectors, _predictor(plan.run_dir).movie_ids_N)
-    with open_scores() as scores:
-        skipped = _is_done(scores, shard)
     if not skipped:
         storage = _storage(plan.run_dir)
         scored = storage.score_users(users)

@@ -1,0 +1,24 @@
+"""The benchmark of the dense write as a person runs it, at the smallest size with every movie."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_dense_write_is_set_beside_an_insert_of_the_same_rows(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.dense_write", "--ratings", "2e4", "--home", "home"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )
+    assert 0 == done.returncode, done.stderr
+    row = done.stdout.splitlines()[-1].strip("| ").split(" | ")
+    num_rows, scored, bare, ratio, num_bytes, peak = (float(cell.replace(",", "")) for cell in row)
+    assert num_rows % 17_770 == 0
+    assert min(scored, bare, ratio, peak) > 0
+    assert 0.3 < num_bytes < 12
