@@ -48,6 +48,7 @@ from deeprec.inference import (
     SCALE,
     UNCLIPPED,
     USER_CODES,
+    open_graph,
 )
 from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
 from deeprec.kernel_ridge import fit_movie_weights
@@ -392,7 +393,11 @@ class _ClippedKernel(nn.Module):
 def _export_with_codes(
     fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
 ) -> ExportReport:
-    """Write the whole graph, its part up to the user's code, and the movies' weights."""
+    """Write the whole graph, its part up to the user's code, and the movies' weights.
+
+    Raises:
+        ExportError: torch differs from the graph, or the graph from the product of the codes.
+    """
     network = fitted.network.eval()
     report = export_onnx(
         network,
@@ -405,7 +410,19 @@ def _export_with_codes(
     inputs = [RATINGS, RATED] if network.needs_rated else [RATINGS]
     cut(folder / GRAPH, inputs, [USER_CODES], folder / USER_ENCODER)
     np.save(folder / MOVIE_WEIGHTS, _column_codes(network))
-    return report
+    apart = _product_differs(fitted, folder, material)
+    largest = float(np.max([report.largest_difference, apart]))
+    return agreement(largest, report.num_probe_users, report.opset, config)
+
+
+def _product_differs(fitted: FittedAutoencoder, folder: Path, material: Material) -> float:
+    """How far the product of the codes that were written is from what the whole graph says."""
+    probes_PM = probe_users(material.train.values_UM, material.scale)
+    graph, encoder = (open_graph(folder / name, "cpu") for name in (GRAPH, USER_ENCODER))
+    code_PC = encoder.run(encoder.vectors(probes_PM), USER_CODES)
+    product_PM = torch.from_numpy(code_PC @ np.load(folder / MOVIE_WEIGHTS).T)
+    found_PM = fitted.network.autoencoder.output_activation(product_PM).numpy()
+    return difference(graph.predict(probes_PM).unclipped_BM, found_PM, material.scale)
 
 
 def _export_codes(

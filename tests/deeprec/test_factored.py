@@ -10,10 +10,11 @@ import pytest
 
 from deeprec.bundles import open_bundle
 from deeprec.config import Config, load_config
-from deeprec.errors import BundleError
+from deeprec.errors import BundleError, ExportError
 from deeprec.factored import FactoredPredictor
 from deeprec.home import Home
 from deeprec.prediction import Predictor
+from deeprec.ratings import Floats
 from deeprec.scoring import score
 from deeprec.training import train
 from deeprec.vectors import movie_ids, rating_matrix, read_users
@@ -66,6 +67,22 @@ def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> No
             products.products(products.user_codes(everyone.select_rows(rows)))
         )
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
+
+
+def test_codes_that_the_graph_does_not_agree_with_are_not_sealed(
+    kinds: "Kinds", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = np.save
+
+    def spoil(path: Path, weight_MC: Floats) -> None:
+        save(path, weight_MC * 1.01)
+
+    monkeypatch.setattr(np, "save", spoil)  # no input makes the weights differ from the graph's
+    home = Home(shutil.copytree(kinds.home.path, tmp_path / "home"))
+    before = sorted(home.models.iterdir())
+    with pytest.raises(ExportError, match="differ by"):
+        train(home, load_config(None, CENTRED))
+    assert before == sorted(home.models.iterdir())
 
 
 def test_the_view_holds_what_the_table_would(factored: tuple[Home, Path]) -> None:
