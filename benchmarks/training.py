@@ -63,7 +63,7 @@ def compare_steps(
         num_turns: of each way, after a first that does not count.
         seed: of users and weights.
     """
-    ratings_UM = _users(max(4 * batch_size, 4096), seed)
+    ratings_UM = draw_users(max(4 * batch_size, 4096), seed)
     some_UM = ratings_UM[: max(2 * batch_size, 512)]
     settings = TrainConfig(num_epochs=1, batch_size=batch_size, device="cpu")
     turns = []
@@ -105,7 +105,7 @@ def _dense_epoch(
     return time.perf_counter() - started
 
 
-def _users(num_users: int, seed: int) -> sparse.csr_array[np.float32]:
+def draw_users(num_users: int, seed: int) -> sparse.csr_array[np.float32]:
     """U x M: each user with so many movies, popular ones more often."""
     rng = np.random.default_rng(seed)
     num_ratings = _RATINGS_A_USER * num_users

@@ -1,0 +1,124 @@
+"""The best unrated movies of many users from given factors, beside implicit's batched recommend.
+
+    python -m benchmarks.top_n --users 50000 --width 128
+
+Factors are drawn at random, ratings as Netflix has them. Both multiply the same factors, leave out
+what a user has rated and keep the ten best, in batches of the same size and in turn; implicit with a
+thread a core and its matrix products in one, as it asks for. Where two orders differ, the products differ by less than rounding.
+implicit is of the `bench` extra.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from pydantic import BaseModel, ConfigDict
+from scipy import sparse
+
+from benchmarks.machine import this_machine
+from benchmarks.night import NUM_MOVIES
+from benchmarks.training import draw_users
+from deeprec.prediction import best_unrated
+from deeprec.ratings import Floats, RatingMatrix
+
+_TOP_N = 10
+_TURNS = 3
+Columns = npt.NDArray[np.int64]
+
+
+class TopFigures(BaseModel):
+    """Users per second of either way: the best of its turns, and the median of their ratios."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_users: int
+    width: int
+    batch_size: int
+    ours: float
+    implicit: float
+    ratio: float
+    agreement: float
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.num_users:,} | {self.width} | {self.batch_size} | {self.ours:,.0f} "
+            f"| {self.implicit:,.0f} | {self.ratio:.2f} | {self.agreement:.4f} |"
+        )
+
+
+def compare_top_n(num_users: int, width: int, batch_size: int) -> TopFigures:
+    """Both ways, in turn."""
+    rng = np.random.default_rng(0)
+    user_UK = rng.normal(size=(num_users, width)).astype(np.float32)
+    movie_MK = rng.normal(size=(NUM_MOVIES, width)).astype(np.float32)
+    rated_UM = draw_users(num_users, 0)
+    starts = range(0, num_users, batch_size)
+    ways = [_ours(user_UK, movie_MK, rated_UM), _implicit(user_UK, movie_MK, rated_UM)]
+    seconds: list[list[float]] = [[], []]
+    found: list[list[Columns]] = [[], []]
+    for _ in range(_TURNS):
+        for place, way in enumerate(ways):
+            started = time.perf_counter()
+            found[place] = [way(slice(start, start + batch_size)) for start in starts]
+            seconds[place].append(time.perf_counter() - started)
+    one, other = (np.concatenate(batches) for batches in found)
+    return TopFigures(
+        num_users=num_users,
+        width=width,
+        batch_size=batch_size,
+        ours=num_users / min(seconds[0]),
+        implicit=num_users / min(seconds[1]),
+        ratio=float(np.median(np.divide(seconds[1], seconds[0]))),
+        agreement=float((one == other).mean()),
+    )
+
+
+def _ours(
+    user_UK: Floats, movie_MK: Floats, rated_UM: sparse.csr_array[np.float32]
+) -> Callable[[slice], Columns]:
+    movie_ids_M = np.arange(NUM_MOVIES)
+
+    def best(rows: slice) -> Columns:
+        users = RatingMatrix(np.arange(len(user_UK))[rows], movie_ids_M, rated_UM[rows])
+        return best_unrated(user_UK[rows] @ movie_MK.T, users, _TOP_N)
+
+    return best
+
+
+def _implicit(
+    user_UK: Floats, movie_MK: Floats, rated_UM: sparse.csr_array[np.float32]
+) -> Callable[[slice], Columns]:
+    from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415 - of the `bench` extra
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - as implicit asks for
+
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(factors=user_UK.shape[1])
+    model.user_factors, model.item_factors = user_UK, movie_MK
+    everybody = np.arange(len(user_UK), dtype=np.int32)
+
+    def best(rows: slice) -> Columns:
+        liked = sparse.csr_matrix(rated_UM[rows])
+        with threadpool_limits(1, "blas"):
+            columns, _ = model.recommend(everybody[rows], liked, N=_TOP_N)
+        return np.asarray(columns, dtype=np.int64)
+
+    return best
+
+
+def main(
+    users: Annotated[int, typer.Option(help="Users to recommend for.")] = 20_000,
+    width: Annotated[int, typer.Option(help="Coordinates of a factor.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Users at a time.")] = 256,
+) -> None:
+    """Print users per second."""
+    typer.echo(f"{this_machine()}\n")
+    typer.echo("| users | width | batch | ours, users/s | implicit, users/s | ratio | equal |")
+    typer.echo("|---:|---:|---:|---:|---:|---:|---:|")
+    typer.echo(str(compare_top_n(users, width, batch_size)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
