@@ -3,9 +3,8 @@
     python -m benchmarks.top_n --users 50000 --width 128
 
 Factors are drawn at random, ratings as Netflix has them. Both multiply the same factors, leave out
-what a user has rated and keep the ten best, in batches of the same size and in turn; implicit with a
-thread a core and its matrix products in one, as it asks for. Where two orders differ, the products differ by less than rounding.
-implicit is of the `bench` extra.
+what a user has rated and keep the ten best, in batches of the same size and in turn; implicit with
+a thread a core and its matrix products in one, as it asks for. implicit is of the `bench` extra.
 """
 
 import time
