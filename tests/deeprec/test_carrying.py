@@ -157,26 +157,19 @@ CHANGES = st.tuples(
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@given(nights=st.lists(st.lists(CHANGES, max_size=4), min_size=1, max_size=3))
-@settings(
-    max_examples=8,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@given(nights=st.lists(st.lists(CHANGES, max_size=4), min_size=1, max_size=2))
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_changes_each_night_gives_what_scoring_everybody_gives(
     _trained_catalogue: Path,  # noqa: PT019 - hypothesis gives it too
     tiny_config: Config,
     storage: str,
     nights: list[list[tuple[str, int, int]]],
 ) -> None:
-    config = few_a_shard(tiny_config, storage)
+    config = told(tiny_config, storage=storage, shard_cells=9 * NUM_MOVIES)
     with copied(_trained_catalogue, storage) as catalogue:
         for changes in nights:
-            ratings, users, movies = (
-                dict(catalogue.ratings),
-                catalogue.users[:],
-                catalogue.movies[:],
-            )
+            ratings, users = dict(catalogue.ratings), catalogue.users[:]
+            movies = catalogue.movies[:]
             for change in changes:
                 catalogue.change(*change)
             catalogue.take_in(config)

@@ -76,11 +76,16 @@ def test_every_row_belongs_to_one_process(num_processes: int) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"optimizer": "adamw", "weight_decay": 0.01, "average_decay": 0.5},
-        {"optimizer": "sgd", "loss": "sum", "l2": 0.1, "learning_rate": 0.001},
+        {
+            "optimizer": "adamw",
+            "weight_decay": 0.01,
+            "average_decay": 0.5,
+            "loss": "sum",
+            "l2": 0.1,
+        },
         {"optimizer": "sgd", "refeed_steps": 2, "batch_size": 1},  # one process has no row of it
     ],
-    ids=["mean", "sum with penalties", "fed again"],
+    ids=["a sum with penalties", "means, fed again"],
 )
 def test_two_processes_take_the_steps_of_one(settings: dict[str, Any]) -> None:
     alone, shared = new_job(1, **settings), new_job(2, **settings)
