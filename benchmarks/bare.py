@@ -9,7 +9,7 @@ gets its movie: three columns are read and three inserted.
 by user and movie, in the warehouse's own settings. It makes no list and no index.
 
 `insert` puts a published file's dense predictions into a new one, in that file's order and storage
-version. They are read back as Arrow some at a time, which is not counted: they are to be had
+version. A shard of them at a time is read back as Arrow, which is not counted: they are to be had
 already, as the columns that scoring makes.
 """
 
@@ -26,7 +26,10 @@ from deeprec.config import ScoreConfig, WarehouseConfig
 
 app = typer.Typer()
 _ROWS_AT_ONCE = 2**23  # as many as a shard; DuckDB takes much more at once no faster
-_PIECE = 1_000_000  # rows that one thread of DuckDB takes at a time
+_USERS = "select user_id from users order by user_id"
+_OF_USERS = "from predicted_ratings where user_id between $lowest and $highest"
+_CREATE = "create table scores.predicted_ratings as select * from rows"
+_INSERT = "insert into scores.predicted_ratings select * from rows"
 _SCHEMA = pl.Schema({"user_id": pl.Int64(), "rating": pl.Float32(), "rated_at": pl.Date()})
 
 
@@ -62,28 +65,32 @@ def insert(published: Path, file: Path) -> None:
     version = ScoreConfig().storage_version
     with _connect(published, read_only=True) as source, _connect(Path(":memory:")) as target:
         target.execute(f"attach '{file}' as scores (storage_version '{version}')")
-        rows = source.sql("from predicted_ratings").to_arrow_reader(_ROWS_AT_ONCE)
-        schema = pa.schema([_narrow(field) for field in rows.schema])
-        target.register("pieces", schema.empty_table())
-        target.execute("create table scores.predicted_ratings as select * from pieces")
-        for batch in rows:
-            pieces = pa.Table.from_batches([batch]).cast(schema).to_batches(max_chunksize=_PIECE)
-            target.register("pieces", pa.Table.from_batches(pieces))
+        ids = [user_id for (user_id,) in source.sql(_USERS).fetchall()]
+        (num_movies,) = source.sql("select count(*) from movies").fetchall()[0]
+        users_at_once = max(1, _ROWS_AT_ONCE // num_movies)
+        for first in range(0, len(ids), users_at_once):
+            some = ids[first : first + users_at_once]
+            rows = source.sql(_OF_USERS, params={"lowest": some[0], "highest": some[-1]})
+            target.register("rows", _narrow(rows.to_arrow_table()))
             started = time.monotonic()
-            target.execute("insert into scores.predicted_ratings select * from pieces")
+            target.execute(_INSERT if first else _CREATE)
             seconds += time.monotonic() - started
-            num_rows += batch.num_rows
+            num_rows += len(some) * num_movies
         started = time.monotonic()
         target.execute("checkpoint scores")
         seconds += time.monotonic() - started
     typer.echo(json.dumps({"num_rows": num_rows, "seconds": seconds}))
 
 
-def _narrow(field: pa.Field) -> pa.Field:
-    """A decimal in four bytes, as scoring hands it over; DuckDB gives it in sixteen."""
-    if not pa.types.is_decimal(field.type):
-        return field
-    return field.with_type(pa.decimal32(field.type.precision, field.type.scale))
+def _narrow(rows: pa.Table) -> pa.Table:
+    """Decimals in four bytes, as scoring hands them over; DuckDB gives them in sixteen."""
+    fields = [
+        field.with_type(pa.decimal32(field.type.precision, field.type.scale))
+        if pa.types.is_decimal(field.type)
+        else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))
 
 
 def _connect(file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
