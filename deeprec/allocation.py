@@ -15,8 +15,8 @@ _NEVER = 2**31 - 1
 def kept_memory() -> Iterator[None]:
     """Inside, what is freed stays with the process, for the next array of its size.
 
-    Otherwise glibc gives large arrays back to the system at once, and a training step pays more
-    for the faults of fresh pages than for moving its weights. Other C libraries are left alone.
+    Otherwise glibc gives large arrays back to the system at once, and every training step
+    pays for the faults of fresh pages. Other C libraries are left alone.
     """
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):

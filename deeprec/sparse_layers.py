@@ -141,7 +141,7 @@ class _DenseAtCells(torch.autograd.Function):
 def _weighted_sums(dense_XH: Tensor, places_R: Tensor, starts: Tensor, values_R: Tensor) -> Tensor:
     """Each range of values times the rows of a matrix at their places, summed.
 
-    A bag of embeddings is the fastest product of a sparse and a dense matrix that torch has.
+    A bag of embeddings is this product, without a sparse matrix to be made first.
     """
     return functional.embedding_bag(
         places_R,
