@@ -73,6 +73,15 @@ class IngestConfig(_Section):
     chunk_bytes: int = Field(
         64 * 2**20, ge=2**10, description="text parsed at once, in bytes; bounds memory"
     )
+    forget_gone: bool = Field(
+        False, description="a file that is gone from a source folder takes its ratings along"
+    )
+    max_gone_fraction: float = Field(
+        0.1, ge=0, le=1, description="of all ratings; above it nothing is forgotten"
+    )
+    history_days: float = Field(
+        30.0, ge=0, description="how long changed and gone files can be looked back at"
+    )
 
 
 class AutoencoderConfig(_Section):

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +21,11 @@ from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.source_files import (
-    changed_files,
     declared_scale,
-    forget_files,
+    find_changes,
+    forget_history,
     kept_and_replaced,
+    retire_files,
     settle,
 )
 from deeprec.warehouse import Database, open_warehouse
@@ -47,6 +48,7 @@ class SourceReport(BaseModel):
     format: str
     num_files: int
     num_files_unchanged: int
+    num_files_gone: int
     rows_read: int
     rows_kept: int
     rows_replaced: int
@@ -95,7 +97,10 @@ def ingest(
         (digest,) = warehouse.row("ratings/data_digest")
         scales = warehouse.rows("vectors/scale")
     return IngestReport(
-        changed=any(report.num_files > report.num_files_unchanged for report in reports),
+        changed=any(
+            report.num_files > report.num_files_unchanged or report.num_files_gone
+            for report in reports
+        ),
         num_ratings=num_ratings,
         num_users=num_users,
         num_movies=num_movies,
@@ -138,25 +143,28 @@ def _ingest_source(
     progress: Progress,
 ) -> SourceReport:
     """Take in a source's new and changed files, or none of them."""
+    now = datetime.now(UTC).replace(tzinfo=None)
     with warehouse.transaction():
-        changed = changed_files(warehouse, files)
+        changes = find_changes(warehouse, source, files, config)
         tally = _Tally()
-        if changed:
-            scale = declared_scale(warehouse, source, changed)
-            forget_files(warehouse, changed)
-            tally = _read(warehouse, changed, scale, config.chunk_bytes, progress)
-            if len(changed) == len(files) and not tally.num_read:
+        if changes.new or changes.outdated:
+            scale = declared_scale(warehouse, source, changes)
+            retire_files(warehouse, changes.outdated, now)
+            tally = _read(warehouse, changes.new, scale, config.chunk_bytes, progress)
+            if len(changes.new) == len(files) and not tally.num_read:
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
-            _check_rejected(source, changed, tally, config)
-            _record_files(warehouse, source, changed, tally)
+            _check_rejected(source, changes.new, tally, config)
+            _record_files(warehouse, source, changes.new, tally, now)
             settle(warehouse, source, scale)
-        kept, replaced = kept_and_replaced(warehouse, changed)
+        forget_history(warehouse, now - timedelta(days=config.history_days))
+        kept, replaced = kept_and_replaced(warehouse, changes.new)
     formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
     return SourceReport(
         source=source,
         format=", ".join(formats or sorted({file.layout.format for file in files})),
         num_files=len(files),
-        num_files_unchanged=len(files) - len(changed),
+        num_files_unchanged=len(files) - len(changes.new),
+        num_files_gone=changes.num_gone,
         rows_read=tally.num_read,
         rows_kept=kept,
         rows_replaced=replaced,
@@ -227,10 +235,13 @@ def _check_rejected(
 
 
 def _record_files(
-    warehouse: Database, source: str, files: Mapping[int, SourceFile], tally: _Tally
+    warehouse: Database,
+    source: str,
+    files: Mapping[int, SourceFile],
+    tally: _Tally,
+    now: datetime,
 ) -> None:
     """Enter the files; how many of their rows lost to later ones is settled afterwards."""
-    now = datetime.now(UTC).replace(tzinfo=None)
     digests = [tally.digests[file_id] for file_id in files]
     batch = pa.table(
         {

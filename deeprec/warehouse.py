@@ -17,8 +17,9 @@ from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RETRY_S = 0.2
+_ROWS_AT_ONCE = 4_000_000
 # A full disk, too little memory; both can also end a transaction or the whole database.
 _REFUSED = (
     duckdb.IOException,
@@ -96,14 +97,15 @@ class Database:
             return query.to_arrow_table()
 
     @contextmanager
-    def reader(self, name: str, rows_at_once: int) -> Iterator[pa.RecordBatchReader]:
+    def reader(self, name: str, /, **parameters: object) -> Iterator[pa.RecordBatchReader]:
         """A large result as Arrow, some rows at a time, of what was committed before.
 
         It has a connection of its own: the next statement on the same one would end it.
         """
         with _translated(), self._connection.cursor() as connection:
             connection.execute("use warehouse")
-            yield connection.sql(statement(name)).to_arrow_reader(rows_at_once)
+            query = connection.sql(statement(name), params=parameters or None)
+            yield query.to_arrow_reader(_ROWS_AT_ONCE)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
