@@ -39,6 +39,15 @@ _INSERTS = {
 }
 
 
+class HeldBack(BaseModel):
+    """A file that was left out, and why; what was known of it before still stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    reason: str
+
+
 class SourceReport(BaseModel):
     """What became of the rows of one source; the counts are of the files that were read."""
 
@@ -54,6 +63,7 @@ class SourceReport(BaseModel):
     rows_replaced: int
     rows_rejected: int
     rejected_by_reason: dict[str, int]
+    held_back: tuple[HeldBack, ...] = ()
 
 
 class IngestReport(BaseModel):
@@ -75,7 +85,8 @@ def ingest(
 ) -> IngestReport:
     """Take rating files into the warehouse; files that it knows already are passed over.
 
-    Each source is one transaction: all of its new and changed files, or none of them.
+    Each source is one transaction: all of its new and changed files, or none of them. With
+    `ingest.hold_back`, files that cannot be read or used are left out of it.
 
     Args:
         home: where the warehouse is.
@@ -90,7 +101,7 @@ def ingest(
     found = {source: find_files(source, config.ingest) for source in sources}
     with open_warehouse(home, config.warehouse) as warehouse:
         reports = tuple(
-            _ingest_source(warehouse, source, files, config.ingest, progress)
+            _ingest_usable(warehouse, source, files, config.ingest, progress)
             for source, files in found.items()
         )
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
@@ -135,17 +146,58 @@ class _Tally:
         self.digests.update({digest.file_id: digest for digest in batch.ended})
 
 
-def _ingest_source(
+def _ingest_usable(
     warehouse: Database,
     source: str,
     files: Sequence[SourceFile],
     config: IngestConfig,
     progress: Progress,
 ) -> SourceReport:
-    """Take in a source's new and changed files, or none of them."""
+    """Take in a source, without its broken files where that is wanted and helps."""
+    try:
+        return _ingest_source(warehouse, source, files, config, progress)
+    except SourceError:
+        if not config.hold_back:
+            raise
+        held_back = _find_broken(warehouse, source, files, config)
+        if not held_back or len(held_back) == len(files):
+            raise
+        skipped = frozenset(held.path for held in held_back)
+        report = _ingest_source(warehouse, source, files, config, progress, skipped=skipped)
+        return report.model_copy(update={"held_back": held_back})
+
+
+def _find_broken(
+    warehouse: Database, source: str, files: Sequence[SourceFile], config: IngestConfig
+) -> tuple[HeldBack, ...]:
+    """Which new and changed files cannot be read to their end, or have too many unusable rows."""
+    held_back = []
+    changes = find_changes(warehouse, source, files, config)
+    scale = declared_scale(warehouse, source, changes)
+    for file_id, file in changes.new.items():
+        tally = _Tally()
+        try:
+            for batch in read_files({file_id: file}, scale, config.chunk_bytes):
+                tally.add(batch)
+            _check_rejected(str(file.path), {file_id: file}, tally, config)
+        except SourceError as error:
+            held_back.append(HeldBack(path=file.path, reason=str(error)))
+    return tuple(held_back)
+
+
+def _ingest_source(
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    config: IngestConfig,
+    progress: Progress,
+    *,
+    skipped: frozenset[Path] = frozenset(),
+) -> SourceReport:
+    """Take in a source's new and changed files but the skipped ones, or none of them."""
     now = datetime.now(UTC).replace(tzinfo=None)
     with warehouse.transaction():
-        changes = find_changes(warehouse, source, files, config)
+        changes = find_changes(warehouse, source, files, config, skipped)
         tally = _Tally()
         if changes.new or changes.outdated:
             scale = declared_scale(warehouse, source, changes)

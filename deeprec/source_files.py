@@ -4,7 +4,7 @@ Which rating stands, which has lost, the dense indexes and the scale are settled
 files themselves are read elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ _SETTLE = (
     "index_users",
     "clear_scale",
 )
-_CHECKS = ("source_file_counts", "losers_have_winners")
+_CHECKS = ("ratings/source_file_counts", "ratings/losers_have_winners")
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,15 @@ class Changes:
 
 
 def find_changes(
-    warehouse: Database, source: str, files: Sequence[SourceFile], config: IngestConfig
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    config: IngestConfig,
+    skipped: Collection[Path] = (),
 ) -> Changes:
     """Files that are new, or are not what they were when they were taken in, or are gone.
+
+    Those that are skipped count as unchanged.
 
     Raises:
         SourceError: more of the source's ratings would go than the configuration allows.
@@ -65,6 +71,8 @@ def find_changes(
     new: dict[int, SourceFile] = {}
     outdated: list[int] = []
     for file in files:
+        if file.path in skipped:
+            continue
         if (before := known.get(str(file.path))) is not None:
             file_id, *then = before
             now = digest_file(file.path, file_id)
@@ -149,6 +157,8 @@ def forget_history(warehouse: Database, moment: datetime) -> None:
     """Remove what is kept of files that were retired before a moment."""
     old = warehouse.table("ratings/retired_before", moment=moment)
     if old.num_rows:
+        warehouse.run("ratings/clear_history")
+        warehouse.run_with("ratings/record_history", old)
         for table in _RETIRED:
             warehouse.run_with(f"ratings/forget_retired_{table}", old)
 

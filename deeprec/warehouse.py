@@ -3,6 +3,7 @@
 What the statements mean belongs to the stages that name them.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,13 @@ def statement(name: str) -> str:
     return (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def parameters_of(name: str) -> frozenset[str]:
+    """The names of a statement's parameters."""
+    code = re.sub(r"--.*", "", statement(name))
+    return frozenset(re.findall(r"\$(\w+)", code))
+
+
 class Database:
     """One open DuckDB file, spoken to in named statements."""
 
@@ -62,6 +70,20 @@ class Database:
         """The row of a result that has exactly one."""
         (row,) = self.rows(name, **parameters)
         return row
+
+    def some(
+        self,
+        name: str,
+        at_most: int,
+        /,
+        batch: pa.Table | None = None,  # noqa: ARG002 - DuckDB finds it by its name
+        **parameters: object,
+    ) -> list[dict[str, Any]]:
+        """The first rows of a result that may be large, by column; it may read `batch`."""
+        with _translated():
+            result = self._connection.execute(statement(name), parameters or None)
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchmany(at_most)]
 
     def table(self, name: str, /, **parameters: object) -> pa.Table:
         """A whole result as Arrow."""
