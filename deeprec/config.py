@@ -374,6 +374,9 @@ class NightlyConfig(_Section):
         0.05, gt=0, description="of ratings, new since the champion was trained"
     )
     train_at_psi: float = Field(0.2, gt=0, description="drift since what is published")
+    max_age_hours: float = Field(
+        26.0, gt=0, description="of what is published; `deeprec status` warns of older"
+    )
     compare_on: Literal["dev", "test"] = Field(
         "test", description="held-out ratings on which a challenger meets the champion"
     )

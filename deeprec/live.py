@@ -63,7 +63,7 @@ def measure_arrivals(
     arrived = warehouse.table("live/arrived")
     if arrived.num_rows and home.predictions.exists():
         with open_database(home.predictions, config, read_only=True) as published:
-            run_id, bundle_id = published.row("scores/published_run")
+            run_id, bundle_id, *_ = published.row("scores/published_run")
             (storage,) = published.row("scores/storage")
             measured = published.table_with(f"scores/{storage}/of_pairs", arrived)
         run: dict[str, Any] = {"run_id": run_id, "bundle_id": bundle_id}

@@ -20,6 +20,7 @@ from deeprec.home import Home
 from deeprec.live import LiveMetric, read_metrics
 from deeprec.nights import Night, NightStep, read_nights, read_steps
 from deeprec.plots import drift_plot, learning_curve, live_plot
+from deeprec.progress import Progress, silent
 from deeprec.registry import (
     ModelChange,
     RegisteredModel,
@@ -85,7 +86,7 @@ class NightView:
 
 
 def report(
-    home: Home, config: Config, progress: object = None, *, night: str | None = None
+    home: Home, config: Config, progress: Progress = silent, *, night: str | None = None
 ) -> NightPageReport:
     """Write the page of a night, the latest unless told which, into the home's `reports`.
 

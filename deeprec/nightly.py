@@ -26,7 +26,7 @@ from deeprec.live import measure_arrivals
 from deeprec.night_page import write_night_page
 from deeprec.nights import NightStep, Outcome, begin_night, end_night, record_step
 from deeprec.progress import Progress, silent
-from deeprec.registry import find_champion, make_champion
+from deeprec.registry import ModelStatus, find_champion, find_status, make_champion
 from deeprec.runs import is_published
 from deeprec.scoring import score
 from deeprec.vectors import materialize
@@ -251,7 +251,9 @@ class _Night:
         from deeprec.training import train  # noqa: PLC0415 - torch takes seconds and much memory
 
         report = train(self.home, self.config, self.progress)
-        self.trained = report.bundle_id
+        with self._warehouse() as warehouse:
+            unjudged = find_status(warehouse, report.bundle_id) is ModelStatus.CANDIDATE
+        self.trained = report.bundle_id if unjudged else ""
         verb = "trained" if report.changed else "already trained from these inputs:"
         figure = f", {report.dev.verdict}" if report.dev else ""
         return (
@@ -262,7 +264,7 @@ class _Night:
     def _challenge(self) -> Said:
         """The challenger against the champion."""
         if not self.trained:
-            return Outcome.SKIPPED, "there is no challenger"
+            return Outcome.SKIPPED, "there is no challenger that was not judged before"
         with self._warehouse() as warehouse:
             champion = find_champion(warehouse)
             if champion == self.trained:
@@ -278,7 +280,10 @@ class _Night:
         """Everybody's predictions by the champion, published unless they are already."""
         with self._warehouse() as warehouse:
             if not self.config.score.bundle and not find_champion(warehouse):
-                return Outcome.WARNED, "there is no champion to score with"
+                return Outcome.WARNED, (
+                    "there is no champion to score with; mend the configuration, or promote one "
+                    "by hand: `deeprec models promote BUNDLE --reason WHY`"
+                )
         if is_published(self.home, self.config):
             return Outcome.SKIPPED, "what is published is of these ratings and this champion"
         report = score(self.home, self.config, self.progress)

@@ -139,6 +139,12 @@ def find_champion_before(warehouse: Database) -> str | None:
     return str(found[0][0]) if found else None
 
 
+def find_status(warehouse: Database, bundle_id: str) -> ModelStatus | None:
+    """What has become of a bundle; None where none of this name was trained here."""
+    found = warehouse.rows("models/status", bundle_id=bundle_id)
+    return ModelStatus(found[0][0]) if found else None
+
+
 def record_status(
     warehouse: Database, bundle_id: str, status: ModelStatus, by: str, reason: str
 ) -> None:

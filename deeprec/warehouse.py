@@ -81,9 +81,8 @@ class Database:
     ) -> list[dict[str, Any]]:
         """The first rows of a result that may be large, by column; it may read `batch`."""
         with _translated():
-            result = self._connection.execute(statement(name), parameters or None)
-            names = [column[0] for column in result.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in result.fetchmany(at_most)]
+            query = self._connection.sql(statement(name), params=parameters or None).limit(at_most)
+            return [dict(zip(query.columns, row, strict=True)) for row in query.fetchall()]
 
     def table(self, name: str, /, **parameters: object) -> pa.Table:
         """A whole result as Arrow."""
