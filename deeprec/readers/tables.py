@@ -29,7 +29,7 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
     Raises:
         SourceError: it has no such line, or a needed column is not in it.
     """
-    lines = first_lines(path).decode("utf-8", errors="replace").splitlines() or [""]
+    lines = first_lines(path).decode("utf-8", errors="replace").split("\n")
     separator = max(",\t;|", key=lines[0].count)
     names = [clean(name) for name in lines[0].split(separator)]
     if tuple(names) == movielens.CSV_NAMES:
