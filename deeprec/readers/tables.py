@@ -55,6 +55,11 @@ def parquet_layout(path: Path, columns: ColumnsConfig) -> ParquetLayout:
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from error
     names = _match(path, schema.names, columns)
+    for name in names.values():
+        if schema.names.count(name) > 1:
+            raise SourceError(
+                f"{path}: has {schema.names.count(name)} columns {name}; expected one of each name"
+            )
     dates = None
     if "rated_at" in names:
         is_count = pa.types.is_integer(schema.field(names["rated_at"]).type)

@@ -2,6 +2,8 @@ import gzip
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deeprec.config import Format, IngestConfig
@@ -150,6 +152,13 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
 def test_a_parquet_table_that_is_none_is_refused(tmp_path: Path) -> None:
     put(tmp_path, ratings__parquet=b"PAR1 but no more")
     with pytest.raises(SourceError, match="not a Parquet file"):
+        found(tmp_path)
+
+
+def test_a_parquet_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    names = ["user", "movie", "rating", "rating"]
+    pq.write_table(pa.Table.from_arrays([[1], [2], [3], [4]], names), tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match=r"x\.parquet: has 2 columns rating"):
         found(tmp_path)
 
 
