@@ -149,6 +149,16 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
         find_files(str(path), IngestConfig.model_validate({"columns": {"user_id": "whom"}}))
 
 
+@pytest.mark.parametrize("content", [HALF_STARS.partition(b"\n")[2], PLAIN])
+def test_a_first_line_without_names_is_no_later_movielens(content: bytes, tmp_path: Path) -> None:
+    path = put(tmp_path, ratings__csv=content) / "ratings.csv"
+    with pytest.raises(SourceError, match=r"ratings\.csv"):
+        found(path, "ml-csv")
+    assert [("half.csv", "ratings", "ml-csv")] == found(
+        put(tmp_path, half__csv=HALF_STARS) / "half.csv", "ml-csv"
+    )
+
+
 def test_a_parquet_table_that_is_none_is_refused(tmp_path: Path) -> None:
     put(tmp_path, ratings__parquet=b"PAR1 but no more")
     with pytest.raises(SourceError, match="not a Parquet file"):
