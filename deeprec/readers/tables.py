@@ -85,6 +85,11 @@ def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Col
                 "expected a first line of column names; "
                 f"say which column it is with ingest.columns.{column}"
             )
+    if len({*found.values()}) < len(found):
+        raise SourceError(
+            f"{path}: {', '.join(f'{column} is {name}' for column, name in found.items())}; "
+            "expected a column of its own for each; say which it is with ingest.columns"
+        )
     return found
 
 

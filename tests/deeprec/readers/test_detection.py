@@ -149,6 +149,13 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
         find_files(str(path), IngestConfig.model_validate({"columns": {"user_id": "whom"}}))
 
 
+def test_one_column_cannot_be_two_things(tmp_path: Path) -> None:
+    path = put(tmp_path, mine__csv=PLAIN) / "mine.csv"
+    columns = IngestConfig.model_validate({"columns": {"user_id": "item"}})
+    with pytest.raises(SourceError, match="user_id is item, movie_id is item"):
+        find_files(str(path), columns)
+
+
 @pytest.mark.parametrize("content", [HALF_STARS.partition(b"\n")[2], PLAIN])
 def test_a_first_line_without_names_is_no_later_movielens(content: bytes, tmp_path: Path) -> None:
     path = put(tmp_path, ratings__csv=content) / "ratings.csv"
