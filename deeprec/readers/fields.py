@@ -4,7 +4,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DAY = re.compile(r"\+?([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - moments are kept as UTC without a zone
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**63 - 1

@@ -203,6 +203,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     assert (1, []) == (len(rows), rejected)
 
 
+def test_a_long_line_of_digits_is_refused_at_once(tmp_path: Path) -> None:
+    line = b"1\t2\t" + b"9" * 2**20 + b"x\t4\n"  # hours, were each split of the digits tried
+    assert [(1, "not_a_number")] == reasons(line, movielens.RATINGS_100K, tmp_path)
+
+
 PIECES = st.sampled_from(
     [b"1", b"2", b"77", b"5", b"0", b"3.5", b"x", b"nan", b"", b" ", b'"', b"\xff", b"\0", b"\r",
      b"2005-09-06", b"2005-9-6", b"881250949", b"+", b"-", b"9" * 25, b"1e5", b"\x1f"]
