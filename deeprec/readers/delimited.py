@@ -15,7 +15,7 @@ import polars as pl
 
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows
-from deeprec.readers.chunks import Chunk, read_chunks
+from deeprec.readers.chunks import BYTE_ORDER_MARK, Chunk, read_chunks
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
@@ -78,6 +78,8 @@ class _ChunkReader:
         is_sure_R &= _has_all_fields(self._chunk, self._layout)
         if self._layout.names_line:
             is_sure_R[self._places.names_rows()] = False
+        if self._chunk.data.startswith(BYTE_ORDER_MARK):  # which the parser passes over
+            is_sure_R[0] = False
         doubtful_D = np.flatnonzero(~is_sure_R)
         lines = dict(zip(doubtful_D.tolist(), self._places.lines(doubtful_D), strict=True))
         verdicts = {row: judge(line, self._layout, self._scale) for row, line in lines.items()}

@@ -203,6 +203,15 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     assert (1, []) == (len(rows), rejected)
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 2**20])
+def test_a_byte_order_mark_elsewhere_is_part_of_its_line(chunk_bytes: int, tmp_path: Path) -> None:
+    good = b"1\t2\t3\t4\n"
+    rows, rejected = read(
+        good + b"\xef\xbb\xbf" + good, movielens.RATINGS_100K, tmp_path, chunk_bytes
+    )
+    assert ([1], [2]) == ([row[5] for row in rows], [row[1] for row in rejected])
+
+
 def test_a_long_line_of_digits_is_refused_at_once(tmp_path: Path) -> None:
     line = b"1\t2\t" + b"9" * 2**20 + b"x\t4\n"  # hours, were each split of the digits tried
     assert [(1, "not_a_number")] == reasons(line, movielens.RATINGS_100K, tmp_path)
