@@ -30,6 +30,11 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
         SourceError: it has no such line, or a needed column is not in it.
     """
     lines = first_lines(path).decode("utf-8", errors="replace").split("\n")
+    if "\r" in lines[0].rstrip("\r"):
+        raise SourceError(
+            f"{path}:1: a carriage return within the line of names; expected lines that end in a "
+            "line feed, as an old Mac's do not"
+        )
     separator = max(",\t;|", key=lines[0].count)
     names = [clean(name) for name in lines[0].split(separator)]
     if tuple(names) == movielens.CSV_NAMES:

@@ -129,7 +129,7 @@ def test_a_layout_that_a_folder_lacks_is_named(tmp_path: Path) -> None:
         (b"user,film,points\n1,2,3\n", "no column movie_id among user, film, points"),
         (b"", "no column user_id"),
         (b"1,2,3\n", "no column user_id among 1, 2, 3"),
-        (b"user,item,stars\r1,2,3\n4,5,1\n", "no column rating among user, item, stars\r1, 2, 3"),
+        (b"user,item,stars,date\r1,2,3,4\n5,6,1,4\n", ":1: a carriage return within"),
     ],
 )
 def test_a_table_without_a_needed_column_says_which(
