@@ -165,11 +165,19 @@ def _parsed_text(chunk: Chunk, layout: RatingsLayout) -> bytes:
 
 
 def _has_all_fields(chunk: Chunk, layout: RatingsLayout) -> npt.NDArray[np.bool_]:
-    """Which lines have as many fields as they should; the parser itself fills up and cuts off."""
+    """Which lines have as many fields as they should; the parser itself fills up and cuts off.
+
+    A line has not where a quote is opened in one field and closed in another, or never.
+    """
     data = np.frombuffer(_parsed_text(chunk, layout), dtype=np.uint8)
     marks = np.flatnonzero((data == ord(_parsed_separator(layout))) | (data == ord("\n")))
     ends = np.flatnonzero(data[marks] == ord("\n"))
-    return np.asarray(np.diff(ends, prepend=-1) == len(layout.columns))
+    has_all_R = np.asarray(np.diff(ends, prepend=-1) == len(layout.columns))
+    if len(layout.separator) == 1 and b'"' in chunk.data:
+        quotes = np.flatnonzero(data == ord('"'))
+        is_open = np.diff(np.searchsorted(quotes, marks), prepend=0) % 2 == 1
+        has_all_R[np.searchsorted(ends, np.flatnonzero(is_open))] = False
+    return has_all_R
 
 
 def _schema(layout: RatingsLayout) -> pl.Schema:

@@ -36,7 +36,7 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
             "line feed, as an old Mac's do not"
         )
     separator = max(",\t;|", key=lines[0].count)
-    names = [clean(name) for name in lines[0].split(separator)]
+    names = [clean(name) for name in split(lines[0], separator)]
     if tuple(names) == movielens.CSV_NAMES:
         return movielens.RATINGS_CSV
     places = {names.index(name): column for column, name in _match(path, names, columns).items()}

@@ -163,6 +163,16 @@ def test_a_quoted_field_may_hold_separators(tmp_path: Path) -> None:
     assert [] == rejected
 
 
+@pytest.mark.parametrize("line", [b'1,"Up, 2,3.5,', b'1,",2,3.5,', b'1,"Up, 2,3.5,"'])
+def test_a_quote_that_ends_in_another_field_makes_them_one(line: bytes, tmp_path: Path) -> None:
+    text = b'user,title,movie,rating,note\n"1","Up",2,3.5,""\n1,U"p",2,3.5,\n' + line + b"\n"
+    rows, rejected = read(text, TABLE, tmp_path)
+    assert ([2, 3], [(4, "wrong_column_count")]) == (
+        [row[5] for row in rows],
+        [(row[1], row[3]) for row in rejected],
+    )
+
+
 def test_timestamps_are_kept_as_utc(tmp_path: Path) -> None:
     text = (
         b"u,m,r,t\n1,1,1,2005-09-06 12:00:00\n1,2,1,2005-09-06T12:00:00Z\n"

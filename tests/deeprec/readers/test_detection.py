@@ -140,6 +140,12 @@ def test_a_table_without_a_needed_column_says_which(
         found(tmp_path)
 
 
+def test_a_name_in_quotes_may_hold_separators(tmp_path: Path) -> None:
+    path = put(tmp_path, x__csv=b'user,"title, year",item,stars\n1,"Up, 2009",2,3\n') / "x.csv"
+    (file,) = find_files(str(path), IngestConfig())
+    assert "user_id,-,movie_id,rating" in str(file.layout)
+
+
 def test_columns_can_be_given(tmp_path: Path) -> None:
     path = put(tmp_path, mine__csv=b"who,what,rating,stars\n1,2,x,3\n") / "mine.csv"
     columns = {"user_id": "who", "movie_id": "what", "rating": "stars"}
