@@ -67,12 +67,19 @@ def _tables(path: Path, layout: ParquetLayout) -> Iterator[pl.DataFrame]:
     names = {name: column for column, name in layout.names}
     try:
         with pq.ParquetFile(path) as file:
+            num_missing = file.metadata.num_rows
             for rows in file.iter_batches(_ROWS_AT_ONCE, columns=list(names)):
                 columns = [_plain(column) for column in rows.columns]
                 plain = pa.RecordBatch.from_arrays(columns, rows.schema.names)
                 yield pl.DataFrame(pl.from_arrow(plain)).rename(names)
-    except (OSError, pa.ArrowException) as error:
+                num_missing -= rows.num_rows
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read as Parquet: {error}") from error
+    if num_missing:
+        raise SourceError(
+            f"{path}: cannot be read as Parquet: holds {abs(num_missing):,} rows "
+            f"{'fewer' if num_missing > 0 else 'more'} than it says"
+        )
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -13,6 +13,7 @@ from deeprec.readers.chunks import first_lines
 from deeprec.readers.fields import clean, integer, iso_moment
 from deeprec.readers.layouts import Column, DateKind, ParquetLayout, RatingsLayout
 from deeprec.readers.lines import split
+from deeprec.readers.rejections import printable
 
 FORMAT = "table"
 _NAMES: dict[Column, tuple[str, ...]] = {
@@ -57,9 +58,9 @@ def parquet_layout(path: Path, columns: ColumnsConfig) -> ParquetLayout:
     """
     try:
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+        names = _match(path, schema.names, columns)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from error
-    names = _match(path, schema.names, columns)
     for name in names.values():
         if schema.names.count(name) > 1:
             raise SourceError(
@@ -86,7 +87,7 @@ def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Col
             found[column] = named[0]
         elif wanted or column != "rated_at":
             raise SourceError(
-                f"{path}: no column {wanted or column} among {', '.join(names) or 'none'}; "
+                f"{path}: no column {wanted or column} among {_shown(names) or 'none'}; "
                 "expected a first line of column names; "
                 f"say which column it is with ingest.columns.{column}"
             )
@@ -96,6 +97,11 @@ def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Col
             "expected a column of its own for each; say which it is with ingest.columns"
         )
     return found
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The names as a message can hold them: a first line need not be one of names."""
+    return printable(", ".join(names).encode(errors="backslashreplace"))
 
 
 def _kind_of_dates(values: Iterable[str]) -> DateKind:

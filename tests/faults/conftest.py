@@ -10,6 +10,6 @@ LONG = os.environ.get("DEEPREC_FAULTS") == "long"
 settings.register_profile(
     "faults",
     deadline=None,
-    max_examples=3000 if LONG else int(os.environ.get("N", "50")),
+    max_examples=2000 if LONG else int(os.environ.get("N", "50")),
     suppress_health_check=list(HealthCheck),
 )

@@ -140,6 +140,14 @@ def test_a_table_without_a_needed_column_says_which(
         found(tmp_path)
 
 
+def test_a_message_about_names_is_short_and_printable(tmp_path: Path) -> None:
+    put(tmp_path, ratings__csv=b"\0\xff" * 20_000)
+    with pytest.raises(SourceError, match="no column user_id") as error:
+        found(tmp_path)
+    assert "\0" not in str(error.value)
+    assert 2000 > len(str(error.value))
+
+
 def test_a_name_in_quotes_may_hold_separators(tmp_path: Path) -> None:
     path = put(tmp_path, x__csv=b'user,"title, year",item,stars\n1,"Up, 2009",2,3\n') / "x.csv"
     (file,) = find_files(str(path), IngestConfig())

@@ -156,3 +156,19 @@ def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SourceError, match="cannot be read as Parquet"):
         list(read_parquet({0: path}, layout, None))
+
+
+def test_a_table_damaged_in_its_footer_loses_no_row_unsaid(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"user": [1, 2], "movie": [3, 4], "rating": [5, 5]})
+    pq.write_table(table, path, store_schema=False)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :])
+        try:
+            batches = list(read_parquet({0: path}, parquet_layout(path, ColumnsConfig()), None))
+        except SourceError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017 - others are as they were
+        else:
+            assert 2 == sum(batch.rows.height + batch.rejected.height for batch in batches)
