@@ -16,6 +16,7 @@ from deeprec.readers.lines import split
 from deeprec.readers.rejections import printable
 
 FORMAT = "table"
+_LONGEST_NAMES = 2**15  # bytes; of more, the end is not among the file's first lines
 _NAMES: dict[Column, tuple[str, ...]] = {
     "user_id": ("user_id", "userid", "user", "customer_id", "customerid", "uid"),
     "movie_id": ("movie_id", "movieid", "movie", "item_id", "itemid", "item"),
@@ -30,7 +31,12 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
     Raises:
         SourceError: it has no such line, or a needed column is not in it.
     """
-    lines = first_lines(path).decode("utf-8", errors="replace").split("\n")
+    head = first_lines(path)
+    if len(head) > _LONGEST_NAMES and b"\n" not in head:
+        raise SourceError(
+            f"{path}:1: a line of more than {_LONGEST_NAMES:,} bytes; expected column names"
+        )
+    lines = head.decode("utf-8", errors="replace").split("\n")
     if "\r" in lines[0].rstrip("\r"):
         raise SourceError(
             f"{path}:1: a carriage return within the line of names; expected lines that end in a "

@@ -129,6 +129,7 @@ def test_a_layout_that_a_folder_lacks_is_named(tmp_path: Path) -> None:
         (b"user,film,points\n1,2,3\n", "no column movie_id among user, film, points"),
         (b"", "no column user_id"),
         (b"1,2,3\n", "no column user_id among 1, 2, 3"),
+        (PLAIN[:-7] + b"," * 2**17 + PLAIN[-7:], ":1: a line of more than 32,768 bytes"),
         (b"user,item,stars,date\r1,2,3,4\n5,6,1,4\n", ":1: a carriage return within"),
     ],
 )
@@ -141,7 +142,7 @@ def test_a_table_without_a_needed_column_says_which(
 
 
 def test_a_message_about_names_is_short_and_printable(tmp_path: Path) -> None:
-    put(tmp_path, ratings__csv=b"\0\xff" * 20_000)
+    put(tmp_path, ratings__csv=b"\0\xff" * 10_000)
     with pytest.raises(SourceError, match="no column user_id") as error:
         found(tmp_path)
     assert "\0" not in str(error.value)
