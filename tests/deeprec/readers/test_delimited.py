@@ -117,6 +117,7 @@ def test_a_line_that_cannot_be_used_says_why(line: bytes, reason: str, tmp_path:
         b' 1 \t"2"\t3.0\t 881250949',
         b"+1\t02\t3e0\t881250949",
         b"1.0\t2\t3.\t881250949.0",
+        b" " + b"0" * 5000 + b"1\t+" + b"0" * 30 + b"2\t3\t881250949",
     ],
 )
 def test_a_line_that_plainly_says_it_is_read(line: bytes, tmp_path: Path) -> None:
