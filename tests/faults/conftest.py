@@ -6,10 +6,9 @@ from hypothesis import HealthCheck, settings
 
 LONG = os.environ.get("DEEPREC_FAULTS") == "long"
 
-# Examples are files of some kilobytes, which Hypothesis finds large and slow to make.
 settings.register_profile(
     "faults",
     deadline=None,
-    max_examples=2000 if LONG else int(os.environ.get("N", "50")),
-    suppress_health_check=list(HealthCheck),
+    max_examples=1500 if LONG else 50,
+    suppress_health_check=list(HealthCheck),  # a file of some kilobytes is large and slow to make
 )
