@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 LONG = os.environ.get("DEEPREC_FAULTS") == "long"
@@ -12,3 +13,8 @@ settings.register_profile(
     max_examples=1500 if LONG else 50,
     suppress_health_check=list(HealthCheck),  # a file of some kilobytes is large and slow to make
 )
+
+
+@pytest.fixture(scope="session")
+def is_long() -> bool:
+    return LONG
