@@ -1,15 +1,17 @@
 """A real Prefect server on loopback, a process worker, and the project deployed to them."""
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import create_server
+from typing import Any
 
 import pytest
 
@@ -20,12 +22,32 @@ PREFECT_FILE = PROJECT / "deployments" / "prefect.yaml"
 READY_WITHIN_S = 120
 
 
-@dataclass(frozen=True)
+@dataclass
 class PrefectServer:
-    """A running server, spoken to through the command line."""
+    """A server that can be killed and started again, spoken to through the command line."""
 
     environment: dict[str, str]
     logs: Path
+    port: int
+    database: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return once it answers, on the same port each time."""
+        arguments = ["server", "start", "--port", str(self.port)]
+        self.process = self._begin("server", arguments, self.environment | self.database)
+        _wait_until_ready(self.port, self.process, self.logs / "server.log")
+
+    def kill(self) -> None:
+        """End it as a power cut would: it writes nothing more."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in good order, if it was started."""
+        if self.process:
+            _end(self.process)
 
     def prefect(self, *arguments: str, timeout_s: float = 120) -> str:
         """What the command prints; its failure is the test's, with the worker's log."""
@@ -43,34 +65,54 @@ class PrefectServer:
             pytest.fail(f"prefect {' '.join(arguments)}:\n{done.stdout}\n{self.worker_log()}")
         return done.stdout
 
+    def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """What the server answers, without a command's two seconds."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Content-Type": "application/json"}
+        try:
+            connection.request(method, f"/api{path}", json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            pytest.fail(f"{method} {path}: {answer.status}: {text}")
+        return json.loads(text)
+
     @contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """A long-running command, which is ended with the block."""
-        with (self.logs / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", *arguments],
-                cwd=PROJECT,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                yield process
-            finally:
-                process.terminate()
-                try:
-                    process.wait(timeout=20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        process = self._begin(name, arguments, self.environment)
+        try:
+            yield process
+        finally:
+            _end(process)
 
     def worker_log(self) -> str:
         log = self.logs / "worker.log"
         return log.read_text(errors="replace")[-8000:] if log.exists() else ""
 
+    def _begin(
+        self, name: str, arguments: Iterable[str], environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with (self.logs / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "prefect", *arguments],
+                cwd=PROJECT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
 
 @pytest.fixture
-def server(tmp_path: Path, home: Home) -> Iterator[PrefectServer]:
+def database() -> dict[str, str]:
+    """Settings of the server's database; with none it is SQLite, in the server's own folder."""
+    return {}
+
+
+@pytest.fixture
+def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[PrefectServer]:
     """A server with everything deployed and a worker at work, whose home is the test's."""
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -85,13 +127,24 @@ def server(tmp_path: Path, home: Home) -> Iterator[PrefectServer]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
-    started = PrefectServer(environment, tmp_path)
-    with started.running("server", "server", "start", "--port", str(port)) as process:
-        _wait_until_ready(port, process, tmp_path / "server.log")
+    started = PrefectServer(environment, tmp_path, port, database)
+    try:
+        started.start()
         started.prefect("--no-prompt", "work-pool", "create", "deeprec", "--type", "process")
         started.prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
         with started.running("worker", "worker", "start", "--pool", "deeprec"):
             yield started
+    finally:
+        started.stop()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
