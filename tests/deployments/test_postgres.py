@@ -5,27 +5,32 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import duckdb
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config import load_config
 from deeprec.home import Home
 from deeprec.ingestion import ingest
-from deeprec.progress import silent
 from deeprec.sample import write_sample
-from deeprec.stages import import_stage
+from deeprec.scoring import score
+from deeprec.training import train
 from deeprec.vectors import materialize
-from deeprec.warehouse import open_database
 
 POSTER = Path(__file__).parents[2] / "deployments" / "config" / "poster.toml"
-SHORT = ("train.num_epochs=2",)
-WITHIN_S = 60
-UNUSUAL = "@:/%? "  # what a password may hold and an address may not
+SHORT = ["train.num_epochs=2"]
+PUBLISHED = ("predicted_ratings", "recommendations", "movies", "users")
+WITHIN_S = 120
+END_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+ROOT = 0
+DEBIANS_PLACE = Path("/usr/lib/postgresql")
+NO_ADDRESS = "@:/%? "  # what a password may hold and an address may not
 
 
 class Server(Protocol):
@@ -35,8 +40,6 @@ class Server(Protocol):
 
     def start(self) -> None: ...
 
-    def prefect(self, *arguments: str, timeout_s: float = ...) -> str: ...
-
     def api(self, method: str, path: str, body: object = ...) -> Any: ...  # noqa: ANN401 - JSON
 
     def worker_log(self) -> str: ...
@@ -44,73 +47,127 @@ class Server(Protocol):
 
 @pytest.fixture
 def database() -> Iterator[dict[str, str]]:
-    """A new PostgreSQL on loopback that asks for a password, gone with the test."""
-    password = secrets.token_urlsafe() + UNUSUAL
+    """A new PostgreSQL on loopback that asks for a password; it is gone after the test."""
+    password = secrets.token_urlsafe() + NO_ADDRESS
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "password").write_text(password)
-        if os.geteuid() == 0:
-            for path in (place, place / "password"):
-                shutil.chown(path, "nobody")
-        postgres(
-            "initdb", "--auth=scram-sha-256", "--username=deeprec", "--no-sync",
-            f"--pwfile={place}/password", "--encoding=UTF8", "--locale=C.UTF-8", "--pgdata", f"{place}/data",
-        )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        postgres("pg_ctl", "start", "--wait", "--pgdata", f"{place}/data", "--options", options, "--log", f"{place}/log")
-        try:
-            yield {
-                "PREFECT_SERVER_DATABASE_DRIVER": "postgresql+asyncpg",
-                "PREFECT_SERVER_DATABASE_HOST": "127.0.0.1",
-                "PREFECT_SERVER_DATABASE_PORT": str(port),
-                "PREFECT_SERVER_DATABASE_NAME": "postgres",
-                "PREFECT_SERVER_DATABASE_USER": "deeprec",
-                "PREFECT_SERVER_DATABASE_PASSWORD": password,
-            }
-        finally:
-            postgres("pg_ctl", "stop", "--mode=immediate", "--pgdata", f"{place}/data")
+    # Not in tmp_path: only its owner may enter that.
+    with (
+        TemporaryDirectory(prefix="postgres-") as folder,
+        running_postgres(Path(folder), port, password),
+    ):
+        yield {
+            "PREFECT_SERVER_DATABASE_DRIVER": "postgresql+asyncpg",
+            "PREFECT_SERVER_DATABASE_HOST": "127.0.0.1",
+            "PREFECT_SERVER_DATABASE_PORT": str(port),
+            "PREFECT_SERVER_DATABASE_NAME": "postgres",
+            "PREFECT_SERVER_DATABASE_USER": "deeprec",
+            "PREFECT_SERVER_DATABASE_PASSWORD": password,
+        }
 
 
-def postgres(program: str, *arguments: str) -> None:
-    where = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-    found = shutil.which(program, path=where)
+@contextmanager
+def running_postgres(folder: Path, port: int, password: str) -> Iterator[None]:
+    """A database cluster in the folder, at work until the block ends."""
+    password_file, data = folder / "password", folder / "data"
+    password_file.write_text(password)
+    if os.geteuid() == ROOT:
+        shutil.chown(folder, "nobody")
+        shutil.chown(password_file, "nobody")
+    access = [f"--pwfile={password_file}", "--username=deeprec", "--auth=scram-sha-256"]
+    run("initdb", f"--pgdata={data}", *access, "--locale=C.UTF-8", "--no-sync")
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    run("pg_ctl", "start", "--wait", f"--pgdata={data}", f"--log={folder}/log", "-o", settings)
+    try:
+        yield
+    finally:
+        run("pg_ctl", "stop", f"--pgdata={data}", "--mode=immediate")
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs, which refuse to serve as root."""
+    path = os.pathsep.join([os.environ["PATH"], *map(str, DEBIANS_PLACE.glob("*/bin"))])
+    found = shutil.which(program, path=path)
     if not found:
-        pytest.skip(f"PostgreSQL is not installed: no {program}")
-    unprivileged: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    subprocess.run([found, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL, **unprivileged)
+        pytest.skip(f"PostgreSQL is not at hand: {program} is not installed")
+    as_whom: dict[str, Any] = {"user": "nobody", "extra_groups": []}
+    subprocess.run(
+        [found, *arguments],
+        check=True,
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        **(as_whom if os.geteuid() == ROOT else {}),
+    )
+
+
+def start_pipeline(server: Server, sample: Path) -> str:
+    """The id of a run whose sources are named by a Prefect variable."""
+    server.api("POST", "/variables/", {"name": "deeprec_sources", "value": [str(sample)]})
+    deployment = server.api("GET", "/deployments/name/pipeline-flow/manual")
+    parameters = {
+        "sources": {"__prefect_kind": "workspace_variable", "variable_name": "deeprec_sources"},
+        "config": str(POSTER),
+        "overrides": SHORT,
+    }
+    begun = server.api(
+        "POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters}
+    )
+    run_id: str = begun["id"]
+    return run_id
+
+
+def wait_until(server: Server, is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {WITHIN_S} s in vain\n{server.worker_log()}")
+        time.sleep(0.2)
+
+
+def is_running(server: Server, flow: str) -> bool:
+    query = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}},
+    }
+    return bool(server.api("POST", "/flow_runs/filter", query))
+
+
+def state_type(server: Server, run_id: str) -> str:
+    kind: str = server.api("GET", f"/flow_runs/{run_id}")["state_type"]
+    return kind
+
+
+def publish_undisturbed(home: Home, sample: Path) -> None:
+    """What pipeline-flow does, without Prefect."""
+    config = load_config(POSTER, SHORT)
+    ingest(home, [str(sample)], config)
+    materialize(home, config)
+    train(home, config)
+    score(home, config)
+
+
+def contents(home: Home) -> list[list[tuple[Any, ...]]]:
+    with duckdb.connect(str(home.predictions), read_only=True) as connection:
+        return [
+            connection.execute(f"select * from {table} order by all").fetchall()
+            for table in PUBLISHED
+        ]
 
 
 @pytest.mark.server
 @pytest.mark.timeout(600)
-def test_a_run_outlives_the_server(home: Home, server: Server) -> None:
-    t0 = time.monotonic()
-    say = lambda *a: print(f"{time.monotonic()-t0:.1f}", *a, flush=True)
-    sample = home.path / "sample"
+def test_a_run_outlives_a_server_that_is_killed(home: Home, server: Server, tmp_path: Path) -> None:
+    sample, undisturbed = tmp_path / "sample", Home(tmp_path / "undisturbed")
     write_sample(sample, num_users=60, num_movies=20, num_ratings=500)
-    say("sample")
-    dep = server.api("GET", "/deployments/name/pipeline-flow/manual")
-    run = server.api("POST", f"/deployments/{dep['id']}/create_flow_run", {"parameters": {"sources": [str(sample)], "config": str(POSTER), "overrides": list(SHORT)}})
-    say("created", run["id"])
-    phase = os.environ.get("PHASE", "train-flow")
-    while True:
-        flows = server.api("POST", "/flow_runs/filter", {})
-        names = {f["id"]: (f["name"], f["state_type"], f["parent_task_run_id"]) for f in flows}
-        fl = server.api("POST", "/flows/filter", {"flows": {"name": {"any_": [phase]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}})
-        if fl: break
-        time.sleep(0.1)
-    say("kill", names)
+
+    run_id = start_pipeline(server, sample)
+    wait_until(server, lambda: is_running(server, "train-flow"))
     server.kill()
-    time.sleep(float(os.environ.get("DOWN", "0")))
+    assert not home.predictions.exists()
     server.start()
-    say("up")
-    while True:
-        state = server.api("GET", f"/flow_runs/{run['id']}")
-        if state["state_type"] in {"COMPLETED", "FAILED", "CRASHED"}: break
-        time.sleep(0.3)
-    say(state["state_type"], state["state"]["message"])
-    say([(f["name"], f["state_type"], f["state"]["message"]) for f in server.api("POST", "/flow_runs/filter", {})])
-    if state["state_type"] != "COMPLETED":
-        print(server.worker_log())
-    assert state["state_type"] == "COMPLETED"
+    wait_until(server, lambda: state_type(server, run_id) in END_STATES)
+
+    assert "COMPLETED" == state_type(server, run_id), server.worker_log()
+    publish_undisturbed(undisturbed, sample)
+    assert contents(undisturbed) == contents(home)
+    assert [] == list(tmp_path.glob("prefect/*.db")), "the server kept its records in SQLite"
