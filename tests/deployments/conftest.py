@@ -18,7 +18,7 @@ import pytest
 from deeprec.home import Home
 
 PROJECT = Path(__file__).parents[2]
-PREFECT_FILE = PROJECT / "deployments" / "prefect.yaml"
+DEPLOY = PROJECT / "deployments" / "deploy.sh"
 READY_WITHIN_S = 120
 
 
@@ -49,12 +49,19 @@ class PrefectServer:
         if self.process:
             _end(self.process)
 
+    def deploy(self, team: str = "") -> None:
+        """Deploy everything, in the name of a team if there is one, as containers do."""
+        self._run("sh", str(DEPLOY), "process", DEEPREC_TEAM=team)
+
     def prefect(self, *arguments: str, timeout_s: float = 120) -> str:
         """What the command prints; its failure is the test's, with the worker's log."""
+        return self._run(sys.executable, "-m", "prefect", *arguments, timeout_s=timeout_s)
+
+    def _run(self, *command: str, timeout_s: float = 120, **variables: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
+            command,
             cwd=PROJECT,
-            env=self.environment,
+            env=self.environment | variables,
             timeout=timeout_s,
             text=True,
             stdout=subprocess.PIPE,
@@ -62,7 +69,7 @@ class PrefectServer:
             check=False,
         )
         if done.returncode:
-            pytest.fail(f"prefect {' '.join(arguments)}:\n{done.stdout}\n{self.worker_log()}")
+            pytest.fail(f"{' '.join(command)}:\n{done.stdout}\n{self.worker_log()}")
         return done.stdout
 
     def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
@@ -122,6 +129,7 @@ def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[Pre
         "DEEPREC_HOME": str(home.path),
         "DO_NOT_TRACK": "1",
         "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -130,8 +138,7 @@ def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[Pre
     started = PrefectServer(environment, tmp_path, port, database)
     try:
         started.start()
-        started.prefect("--no-prompt", "work-pool", "create", "deeprec", "--type", "process")
-        started.prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
+        started.deploy()
         with started.running("worker", "worker", "start", "--pool", "deeprec"):
             yield started
     finally:
