@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,6 +19,7 @@ from deeprec.home import Home
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deployments" / "deploy.sh"
+WORKER = ("worker", "start", "--pool", "deeprec", "--with-healthcheck")
 READY_WITHIN_S = 120
 
 
@@ -29,6 +30,7 @@ class PrefectServer:
     environment: dict[str, str]
     logs: Path
     port: int
+    worker_port: int  # of its health check
     database: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
 
@@ -121,8 +123,7 @@ def database() -> dict[str, str]:
 @pytest.fixture
 def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[PrefectServer]:
     """A server with everything deployed and a worker at work, whose home is the test's."""
-    with create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port, worker_port = _free_ports(2)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
     } | {
@@ -134,15 +135,24 @@ def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[Pre
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(worker_port),
     }
-    started = PrefectServer(environment, tmp_path, port, database)
+    started = PrefectServer(environment, tmp_path, port, worker_port, database)
     try:
         started.start()
         started.deploy()
-        with started.running("worker", "worker", "start", "--pool", "deeprec"):
+        with started.running("worker", *WORKER):
             yield started
     finally:
         started.stop()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback, no two the same."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

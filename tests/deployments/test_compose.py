@@ -21,7 +21,8 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def ends_by_itself(service: dict[str, Any]) -> bool:
-    return service["restart"] == "no"
+    restart: str = service["restart"]
+    return restart == "no"
 
 
 @each_service
@@ -53,12 +54,10 @@ def test_a_service_waits_until_what_it_needs_is_so(name: str) -> None:
 
 
 def test_the_worker_waits_for_everything() -> None:
-    waited_for, found = set(), ["worker"]
-    while found:
-        needed = SERVICES[found.pop()].get("depends_on", {})
-        found += needed.keys() - waited_for
-        waited_for |= needed.keys()
-    assert SERVICES.keys() - {"worker"} == waited_for
+    waited_for = {"worker"}
+    for _ in SERVICES:
+        waited_for |= {on for name in waited_for for on in SERVICES[name].get("depends_on", {})}
+    assert SERVICES.keys() == waited_for
 
 
 @each_service

@@ -1,8 +1,11 @@
 """The image's build steps fit the project; no image is built."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -103,3 +106,16 @@ def test_the_worker_serves_what_the_health_check_asks() -> None:
 
 def test_no_host_is_named_but_this_one() -> None:
     assert {"127.0.0.1"} == set(re.findall(r"https?://([^:/'\"]+)", TEXT))
+
+
+def test_what_is_copied_is_all_that_is_needed(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.mkdir()
+    for step in steps("COPY"):
+        for source in step.split()[:-1]:
+            copy = shutil.copytree if (PROJECT / source).is_dir() else shutil.copy
+            copy(PROJECT / source, image / source)
+    environment = os.environ | {"PYTHONPATH": str(image), "DEEPREC_HOME": str(tmp_path / "home")}
+    for arguments in ("sample ratings --ratings 500", "ingest ratings", "materialize"):
+        command = [sys.executable, "-m", "deeprec.cli", *arguments.split()]
+        subprocess.run(command, cwd=image, env=environment, check=True)

@@ -1,9 +1,11 @@
 """The server on a real PostgreSQL, killed in mid run and started again: the run ends whole."""
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any, Protocol
 
 import duckdb
 import pytest
+from ruamel.yaml import YAML
 
 from deeprec.config import load_config
 from deeprec.home import Home
@@ -23,7 +26,8 @@ from deeprec.scoring import score
 from deeprec.training import train
 from deeprec.vectors import materialize
 
-POSTER = Path(__file__).parents[2] / "deployments" / "config" / "poster.toml"
+DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
+POSTER = DEPLOYMENTS / "config" / "poster.toml"
 SHORT = ["train.num_epochs=2"]
 PUBLISHED = ("predicted_ratings", "recommendations", "movies", "users")
 WITHIN_S = 120
@@ -35,6 +39,9 @@ NO_ADDRESS = "@:/%? "  # what a password may hold and an address may not
 
 class Server(Protocol):
     """The fixture of conftest.py."""
+
+    port: int
+    worker_port: int
 
     def kill(self) -> None: ...
 
@@ -137,6 +144,13 @@ def state_type(server: Server, run_id: str) -> str:
     return kind
 
 
+def is_well(service: str, port: int) -> bool:
+    """What the health check of compose.yaml says of a service of ours."""
+    services = YAML(typ="safe").load(DEPLOYMENTS / "compose.yaml")["services"]
+    code = re.sub(r":\d+/", f":{port}/", services[service]["healthcheck"]["test"][-1])
+    return not subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
 def publish_undisturbed(home: Home, sample: Path) -> None:
     """What pipeline-flow does, without Prefect."""
     config = load_config(POSTER, SHORT)
@@ -168,6 +182,8 @@ def test_a_run_outlives_a_server_that_is_killed(home: Home, server: Server, tmp_
     wait_until(server, lambda: state_type(server, run_id) in END_STATES)
 
     assert "COMPLETED" == state_type(server, run_id), server.worker_log()
+    assert is_well("server", server.port)
+    assert is_well("worker", server.worker_port)
     publish_undisturbed(undisturbed, sample)
     assert contents(undisturbed) == contents(home)
     assert [] == list(tmp_path.glob("prefect/*.db")), "the server kept its records in SQLite"
