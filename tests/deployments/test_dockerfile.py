@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 PROJECT = Path(__file__).parents[2]
 DEPLOYMENTS = PROJECT / "deployments"
 TEXT = (DEPLOYMENTS / "Dockerfile").read_text()
+PAGE = (PROJECT / "docs" / "control-plane.md").read_text()
 UNCOMMENTED = re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE)
 STEPS: list[tuple[str, str]] = [
     (keyword, " ".join(rest.split()))
@@ -72,7 +73,7 @@ def test_every_set_of_extras_that_is_named_exists() -> None:
     (default,) = [step.removeprefix("EXTRAS=") for step in steps("ARG")]
     compose = YAML(typ="safe").load(DEPLOYMENTS / "compose.yaml")["x-deeprec"]
     composed = compose["build"]["args"]["EXTRAS"].removeprefix("${DEEPREC_EXTRAS:-").rstrip("}")
-    documented = re.findall(r"EXTRAS=([\w,]+)", TEXT)
+    documented = re.findall(r"EXTRAS=([\w,]+)", TEXT + PAGE)
     documented += re.findall(r"^#   ([a-z]+(?:,[a-z]+)*)  ", TEXT, re.MULTILINE)
     assert default in documented
     for extras in [composed, *documented]:
