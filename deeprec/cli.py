@@ -4,23 +4,21 @@ Holds no logic of a stage. Data goes to stdout, everything else to stderr.
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
 
-from deeprec.config import Config, load_config, with_bundle
 from deeprec.errors import ConfigError, DeeprecError
 from deeprec.experiment_commands import experiment_app
-from deeprec.home import Home
+from deeprec.model_commands import models_app
 from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
+from deeprec.running import diagnostics, run_stages, stage_named, tell
 from deeprec.stages import import_stage
-from deeprec.terminal import print_report, show_progress
 
 app = typer.Typer(
     name="deeprec",
@@ -30,11 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(experiment_app, name="experiment")
-_data = Console(soft_wrap=True)
-_diagnostics = Console(stderr=True)
+app.add_typer(models_app, name="models")
 _INGEST = "ingestion.ingest"
 _SCORE = "scoring.score"
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
@@ -42,6 +38,15 @@ ConfigOption = Annotated[
 ProtocolOption = Annotated[
     Path | None,
     typer.Option("--protocol", help="TOML file of a protocol; replaces the configuration's split."),
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="Work with what was known at the end of that day (or at that moment, as "
+        "2026-01-31T04:00, UTC), in a home of its own under as-of.",
+    ),
 ]
 SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, files or globs of ratings.")
@@ -64,8 +69,6 @@ OutputOption = Annotated[
     typer.Option(help="With --ratings: every movie for each person, as .csv, .parquet or .json."),
 ]
 
-Stage = Callable[[Home, Config, Progress], BaseModel]
-
 
 def _whole(text: str) -> int:
     """A count; 100e6 is one too."""
@@ -84,7 +87,7 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Take rating files into the warehouse."""
-    _run([_stage(_INGEST, sources=sources)], home, config, override, as_json=as_json)
+    run_stages([stage_named(_INGEST, sources=sources)], home, config, override, as_json=as_json)
 
 
 @app.command()
@@ -93,10 +96,13 @@ def materialize(
     config: ConfigOption = None,
     override: SetOption = None,
     protocol: ProtocolOption = None,
+    *,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build one vector a user, and divide the ratings into train, dev and test."""
-    _run([_stage("vectors.materialize")], home, config, override, protocol, as_json=as_json)
+    stage = stage_named("vectors.materialize")
+    run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
 @app.command()
@@ -105,10 +111,13 @@ def train(
     config: ConfigOption = None,
     override: SetOption = None,
     protocol: ProtocolOption = None,
+    *,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model and export it as a bundle."""
-    _run([_stage("training.train")], home, config, override, protocol, as_json=as_json)
+    stage = stage_named("training.train")
+    run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
 @app.command()
@@ -117,10 +126,13 @@ def evaluate(
     config: ConfigOption = None,
     override: SetOption = None,
     protocol: ProtocolOption = None,
+    *,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the newest bundle on held-out ratings (evaluate.part = test or dev)."""
-    _run([_stage("evaluation.evaluate")], home, config, override, protocol, as_json=as_json)
+    stage = stage_named("evaluation.evaluate")
+    run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
 @app.command()
@@ -132,6 +144,7 @@ def score(
     home: HomeOption = None,
     config: ConfigOption = None,
     override: SetOption = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict every movie for every user and publish the tables.
@@ -142,8 +155,9 @@ def score(
     if output and not ratings:
         raise ConfigError("--output goes with --ratings; all users' predictions are published")
     people = {"sources": ratings, "output": output}
-    stage = _stage("newcomers.score_newcomers", **people) if ratings else _stage(_SCORE)
-    _run([stage], home, config, _with_top(override, top), as_json=as_json)
+    stage = stage_named("newcomers.score_newcomers", **people) if ratings else stage_named(_SCORE)
+    told = _with_top(override, top)
+    run_stages([stage], home, config, told, as_of=as_of, as_json=as_json)
 
 
 @app.command()
@@ -160,8 +174,8 @@ def explain(
 ) -> None:
     """Say which of a user's ratings moved a prediction, and by how much each."""
     asked = {"user_id": user, "movie_id": movie, "sources": ratings or ()}
-    stage = _stage("explaining.explain", **asked)
-    _run([stage], home, config, _with_top(override, top), as_json=as_json)
+    stage = stage_named("explaining.explain", **asked)
+    run_stages([stage], home, config, _with_top(override, top), as_json=as_json)
 
 
 @app.command()
@@ -181,8 +195,76 @@ def pipeline(
         "evaluation.evaluate_held_out",
         _SCORE,
     )
-    stages = [_stage(_INGEST, sources=sources), *(_stage(name) for name in names)]
-    _run(stages, home, config, override, protocol, as_json=as_json)
+    stages = [stage_named(_INGEST, sources=sources), *(stage_named(name) for name in names)]
+    run_stages(stages, home, config, override, protocol, as_json=as_json)
+
+
+@app.command()
+def nightly(
+    sources: SourcesArgument,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    *,
+    night_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day that live errors are entered under."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A whole night: take in what arrived, check, measure, train if need be, score, publish.
+
+    SOURCE are drop folders: what is in them is what counts, so a file that is gone takes its
+    ratings along. Steps whose inputs did not change are skipped; broken files are held back.
+    """
+    day = night_of.date() if night_of else None
+    stage = stage_named("nightly.run_night", sources=sources, night_of=day)
+    run_stages([stage], home, config, override, as_json=as_json)
+
+
+@app.command()
+def status(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """How things stand; exits with 0 when all is well, 1 with a warning, 2 when it is critical."""
+    told = run_stages([stage_named("status.status")], home, config, override, as_json=as_json)
+    raise typer.Exit(getattr(told, "exit_code", 0))
+
+
+@app.command()
+def report(
+    night: Annotated[
+        str | None, typer.Option(help="The night, as `nights` has it; else the latest.")
+    ] = None,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a night as one HTML page that opens offline."""
+    stage = stage_named("night_page.report", night=night)
+    run_stages([stage], home, config, override, as_json=as_json)
+
+
+@app.command()
+def reproduce(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run; else the one that is published.")
+    ] = None,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    override: SetOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Train and score again what a past run was made of, and say what came out the same."""
+    stage = stage_named("reproduction.reproduce", run_id=run)
+    run_stages([stage], home, config, override, as_json=as_json)
 
 
 @app.command()
@@ -218,7 +300,7 @@ def sample(
         )
         return report
 
-    _tell(write, as_json=as_json)
+    tell(write, as_json=as_json)
 
 
 def main() -> None:
@@ -235,61 +317,12 @@ def main() -> None:
 
 def _say(message: str) -> None:
     text = f"error: {message}"
-    _diagnostics.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
-
-
-def _stage(name: str, **arguments: object) -> Stage:
-    """The stage `module.function`, imported when it runs: torch alone takes seconds."""
-    module, function = name.split(".")
-
-    def run(home: Home, config: Config, progress: Progress) -> BaseModel:
-        stage: Callable[..., BaseModel] = getattr(import_stage(module), function)
-        return stage(home, config=config, progress=progress, **arguments)
-
-    return run
+    diagnostics.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _with_top(override: Sequence[str] | None, top: int | None) -> list[str]:
     """The overrides, and what `--top` says in their words."""
     return [*(override or ()), *([] if top is None else [f"score.top_n={top}"])]
-
-
-def _trained(report: BaseModel) -> Path | None:
-    """The bundle that a report is of, which the stages after it go on with."""
-    bundle: Path | None = getattr(report, "bundle", None)
-    return bundle
-
-
-def _run(
-    stages: Sequence[Stage],
-    home: Path | None,
-    config: Path | None,
-    override: Sequence[str] | None,
-    protocol: Path | None = None,
-    *,
-    as_json: bool,
-) -> None:
-    """Run stages one after the other and print the report of each as it ends."""
-    settings = load_config(config, override or (), protocol)
-    for stage in stages:
-        report = _tell(partial(stage, Home.locate(home), settings), as_json=as_json)
-        settings = with_bundle(settings, bundle) if (bundle := _trained(report)) else settings
-
-
-def _tell(work: Callable[[Progress], BaseModel], *, as_json: bool) -> BaseModel:
-    """Show how the work goes on, then print what it reports."""
-    try:
-        with show_progress(_diagnostics) as progress:
-            report = work(progress)
-    except KeyboardInterrupt as interrupt:
-        _diagnostics.print("stopped; run the same command again to go on")
-        raise typer.Exit(_INTERRUPTED) from interrupt
-    if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
-        sys.stdout.flush()
-    else:
-        print_report(_data, report)
-    return report
 
 
 if __name__ == "__main__":

@@ -73,6 +73,18 @@ class IngestConfig(_Section):
     chunk_bytes: int = Field(
         64 * 2**20, ge=2**10, description="text parsed at once, in bytes; bounds memory"
     )
+    forget_gone: bool = Field(
+        False, description="a file that is gone from a source folder takes its ratings along"
+    )
+    max_gone_fraction: float = Field(
+        0.1, ge=0, le=1, description="of all ratings; above it nothing is forgotten"
+    )
+    hold_back: bool = Field(
+        False, description="leave broken files out and take in the others, instead of none"
+    )
+    history_days: float = Field(
+        30.0, ge=0, description="how long changed and gone files can be looked back at"
+    )
 
 
 class AutoencoderConfig(_Section):
@@ -319,6 +331,9 @@ class ScoreConfig(_Section):
         description="oldest DuckDB that can open the published file",
     )
     bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
+    keep_past: int = Field(
+        2, ge=0, description="published files kept beside the present one, to roll back to"
+    )
     incremental: bool = Field(
         True,
         description="score users whose vectors have changed, keep the published rows of others; "
@@ -335,6 +350,39 @@ class EvaluateConfig(_Section):
     num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
     seed: int = Field(0, ge=0, description="of the resamples")
     device: Device = "auto"
+
+
+class ChecksConfig(_Section):
+    """What is checked before and after scoring, and how badly each may turn out."""
+
+    severity: dict[str, Literal["off", "warn", "block"]] = Field(
+        {}, description="of a check, by its name under sql/checks or drift.QUANTITY"
+    )
+    num_shown: int = Field(10, ge=0, le=1000, description="offending rows kept of a check")
+    warn_psi: float = Field(0.1, gt=0, description="drift between runs from which to warn")
+    block_psi: float = Field(0.5, gt=0, description="drift between runs from which to block")
+    max_untitled_fraction: float = Field(0.05, ge=0, le=1, description="of ratings")
+    min_volume_ratio: float = Field(0.1, ge=0, description="of a night's new ratings to the usual")
+    max_volume_ratio: float = Field(10.0, gt=0, description="of a night's new ratings to the usual")
+
+
+class NightlyConfig(_Section):
+    """When a night trains, and what a challenger must do to become champion."""
+
+    train_every_days: float = Field(7.0, ge=0, description="since the champion's training")
+    train_at_new_fraction: float = Field(
+        0.05, gt=0, description="of ratings, new since the champion was trained"
+    )
+    train_at_psi: float = Field(0.2, gt=0, description="drift since what is published")
+    max_age_hours: float = Field(
+        26.0, gt=0, description="of what is published; `deeprec status` warns of older"
+    )
+    compare_on: Literal["dev", "test"] = Field(
+        "test", description="held-out ratings on which a challenger meets the champion"
+    )
+    min_improvement: float = Field(
+        0.0, ge=0, description="RMSE by which a challenger must surely be better"
+    )
 
 
 class PublishedCounts(_Section):
@@ -382,6 +430,8 @@ class Config(_Section):
     export: ExportConfig = ExportConfig()
     score: ScoreConfig = ScoreConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    checks: ChecksConfig = ChecksConfig()
+    nightly: NightlyConfig = NightlyConfig()
     warehouse: WarehouseConfig = WarehouseConfig()
     refit: bool = Field(
         False, description="fit once more on train and dev, for the epochs that dev has chosen"

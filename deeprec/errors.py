@@ -44,5 +44,9 @@ class UnknownIdError(DeeprecError):
     """A user or a movie was asked for that is not there."""
 
 
+class CheckError(DeeprecError):
+    """A check that must hold does not; nothing was published."""
+
+
 class MetricError(DeeprecError):
     """A metric over nothing, or with predictions missing."""

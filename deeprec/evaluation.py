@@ -5,12 +5,14 @@ Evaluation, and only evaluation, feeds the graph the training part of each user'
 Shape legend: U users, N movies of the warehouse, R held-out ratings.
 """
 
+from pathlib import Path
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from deeprec.bootstrap import CONFIDENCE
 from deeprec.breakdowns import Group
-from deeprec.bundles import Bundle
+from deeprec.bundles import Bundle, open_bundle
 from deeprec.config import Config, EvaluateConfig
 from deeprec.errors import BundleError, SplitError
 from deeprec.home import Home
@@ -18,10 +20,10 @@ from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats
-from deeprec.registry import Evaluation, choose_bundle, record_evaluations
+from deeprec.registry import Evaluation, newest_bundle, record_evaluations
 from deeprec.splits import Part
 from deeprec.vectors import SplitRatings, current_digest, read_split
-from deeprec.warehouse import open_warehouse
+from deeprec.warehouse import Database, open_warehouse
 
 MODEL = "model"
 BIAS = "bias"
@@ -72,7 +74,7 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
         SplitError: the part holds no rating.
     """
     with open_warehouse(home, config.warehouse) as warehouse:
-        bundle = choose_bundle(home, warehouse, config.evaluate.bundle)
+        bundle = _chosen(home, warehouse, config.evaluate.bundle)
         if bundle.manifest.data_digest != current_digest(warehouse):
             raise BundleError(
                 f"{bundle.path}: trained on other ratings than the warehouse holds now, so its "
@@ -84,6 +86,11 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)
     return report
+
+
+def _chosen(home: Home, warehouse: Database, path: Path | None) -> Bundle:
+    """The bundle that is told, else the newest, which may not be the one that scores."""
+    return open_bundle(path.expanduser().resolve()) if path else newest_bundle(home, warehouse)
 
 
 def evaluate_held_out(home: Home, config: Config, progress: Progress = silent) -> EvaluateReport:
@@ -117,8 +124,8 @@ def evaluate_bundle(
         raise NothingHeldOutError(bundle.manifest.bundle_id, part)
     predictor = Predictor.over(bundle, bundle.model(config.device), known)
     predictions = {
-        MODEL: _model_predictions_R(predictor, held_out, config, progress),
-        BIAS: _bias_predictions_R(bundle, held_out),
+        MODEL: model_predictions_R(predictor, held_out, config, progress),
+        BIAS: bias_predictions_R(bundle, held_out),
         GLOBAL_MEAN: np.full_like(held_out.actual_R, bundle.manifest.global_mean),
     }
     scale = bundle.manifest.scale
@@ -128,7 +135,7 @@ def evaluate_bundle(
     )
 
 
-def _model_predictions_R(
+def model_predictions_R(
     predictor: Predictor, held_out: HeldOut, config: EvaluateConfig, progress: Progress
 ) -> Floats:
     """What the graph says of every held-out rating, unclipped; NaN where it says nothing."""
@@ -142,7 +149,7 @@ def _model_predictions_R(
     return predicted_R
 
 
-def _bias_predictions_R(bundle: Bundle, held_out: HeldOut) -> Floats:
+def bias_predictions_R(bundle: Bundle, held_out: HeldOut) -> Floats:
     """The sum of global mean, user bias and movie bias for every held-out rating."""
     biases, movie_ids_M = bundle.biases, bundle.vocabulary.movie_ids_M
     train = held_out.train

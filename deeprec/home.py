@@ -61,6 +61,16 @@ class Home:
         return self.path / "predictions.duckdb"
 
     @property
+    def past(self) -> Path:
+        """Files that were published before, one a run, to roll back to."""
+        return self.path / "past"
+
+    @property
+    def reports(self) -> Path:
+        """One page a night."""
+        return self.path / "reports"
+
+    @property
     def prefect(self) -> Path:
         """`PREFECT_HOME` of runs that start no server of their own."""
         return self.path / "prefect"

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +21,11 @@ from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.source_files import (
-    changed_files,
     declared_scale,
-    forget_files,
+    find_changes,
+    forget_history,
     kept_and_replaced,
+    retire_files,
     settle,
 )
 from deeprec.warehouse import Database, open_warehouse
@@ -38,6 +39,15 @@ _INSERTS = {
 }
 
 
+class HeldBack(BaseModel):
+    """A file that was left out, and why; what was known of it before still stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    reason: str
+
+
 class SourceReport(BaseModel):
     """What became of the rows of one source; the counts are of the files that were read."""
 
@@ -47,11 +57,13 @@ class SourceReport(BaseModel):
     format: str
     num_files: int
     num_files_unchanged: int
+    num_files_gone: int
     rows_read: int
     rows_kept: int
     rows_replaced: int
     rows_rejected: int
     rejected_by_reason: dict[str, int]
+    held_back: tuple[HeldBack, ...] = ()
 
 
 class IngestReport(BaseModel):
@@ -73,7 +85,8 @@ def ingest(
 ) -> IngestReport:
     """Take rating files into the warehouse; files that it knows already are passed over.
 
-    Each source is one transaction: all of its new and changed files, or none of them.
+    Each source is one transaction: all of its new and changed files, or none of them. With
+    `ingest.hold_back`, files that cannot be read or used are left out of it.
 
     Args:
         home: where the warehouse is.
@@ -88,14 +101,17 @@ def ingest(
     found = {source: find_files(source, config.ingest) for source in sources}
     with open_warehouse(home, config.warehouse) as warehouse:
         reports = tuple(
-            _ingest_source(warehouse, source, files, config.ingest, progress)
+            _ingest_usable(warehouse, source, files, config.ingest, progress)
             for source, files in found.items()
         )
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
         (digest,) = warehouse.row("ratings/data_digest")
         scales = warehouse.rows("vectors/scale")
     return IngestReport(
-        changed=any(report.num_files > report.num_files_unchanged for report in reports),
+        changed=any(
+            report.num_files > report.num_files_unchanged or report.num_files_gone
+            for report in reports
+        ),
         num_ratings=num_ratings,
         num_users=num_users,
         num_movies=num_movies,
@@ -130,33 +146,77 @@ class _Tally:
         self.digests.update({digest.file_id: digest for digest in batch.ended})
 
 
-def _ingest_source(
+def _ingest_usable(
     warehouse: Database,
     source: str,
     files: Sequence[SourceFile],
     config: IngestConfig,
     progress: Progress,
 ) -> SourceReport:
-    """Take in a source's new and changed files, or none of them."""
-    with warehouse.transaction():
-        changed = changed_files(warehouse, files)
+    """Take in a source, without its broken files where that is wanted and helps."""
+    try:
+        return _ingest_source(warehouse, source, files, config, progress)
+    except SourceError:
+        if not config.hold_back:
+            raise
+        held_back = _find_broken(warehouse, source, files, config)
+        if not held_back or len(held_back) == len(files):
+            raise
+        skipped = frozenset(held.path for held in held_back)
+        report = _ingest_source(warehouse, source, files, config, progress, skipped=skipped)
+        return report.model_copy(update={"held_back": held_back})
+
+
+def _find_broken(
+    warehouse: Database, source: str, files: Sequence[SourceFile], config: IngestConfig
+) -> tuple[HeldBack, ...]:
+    """Which new and changed files cannot be read to their end, or have too many unusable rows."""
+    held_back = []
+    changes = find_changes(warehouse, source, files, config)
+    scale = declared_scale(warehouse, source, changes)
+    for file_id, file in changes.new.items():
         tally = _Tally()
-        if changed:
-            scale = declared_scale(warehouse, source, changed)
-            forget_files(warehouse, changed)
-            tally = _read(warehouse, changed, scale, config.chunk_bytes, progress)
-            if len(changed) == len(files) and not tally.num_read:
+        try:
+            for batch in read_files({file_id: file}, scale, config.chunk_bytes):
+                tally.add(batch)
+            _check_rejected(str(file.path), {file_id: file}, tally, config)
+        except SourceError as error:
+            held_back.append(HeldBack(path=file.path, reason=str(error)))
+    return tuple(held_back)
+
+
+def _ingest_source(
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    config: IngestConfig,
+    progress: Progress,
+    *,
+    skipped: frozenset[Path] = frozenset(),
+) -> SourceReport:
+    """Take in a source's new and changed files but the skipped ones, or none of them."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with warehouse.transaction():
+        changes = find_changes(warehouse, source, files, config, skipped)
+        tally = _Tally()
+        if changes.new or changes.outdated:
+            scale = declared_scale(warehouse, source, changes)
+            retire_files(warehouse, changes.outdated, now)
+            tally = _read(warehouse, changes.new, scale, config.chunk_bytes, progress)
+            if len(changes.new) == len(files) and not tally.num_read:
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
-            _check_rejected(source, changed, tally, config)
-            _record_files(warehouse, source, changed, tally)
+            _check_rejected(source, changes.new, tally, config)
+            _record_files(warehouse, source, changes.new, tally, now)
             settle(warehouse, source, scale)
-        kept, replaced = kept_and_replaced(warehouse, changed)
+        forget_history(warehouse, now - timedelta(days=config.history_days))
+        kept, replaced = kept_and_replaced(warehouse, changes.new)
     formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
     return SourceReport(
         source=source,
         format=", ".join(formats or sorted({file.layout.format for file in files})),
         num_files=len(files),
-        num_files_unchanged=len(files) - len(changed),
+        num_files_unchanged=len(files) - len(changes.new),
+        num_files_gone=changes.num_gone,
         rows_read=tally.num_read,
         rows_kept=kept,
         rows_replaced=replaced,
@@ -227,10 +287,13 @@ def _check_rejected(
 
 
 def _record_files(
-    warehouse: Database, source: str, files: Mapping[int, SourceFile], tally: _Tally
+    warehouse: Database,
+    source: str,
+    files: Mapping[int, SourceFile],
+    tally: _Tally,
+    now: datetime,
 ) -> None:
     """Enter the files; how many of their rows lost to later ones is settled afterwards."""
-    now = datetime.now(UTC).replace(tzinfo=None)
     digests = [tally.digests[file_id] for file_id in files]
     batch = pa.table(
         {

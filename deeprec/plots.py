@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from deeprec.breakdowns import Dimension, Group
+from deeprec.drift import Drift
+from deeprec.live import LiveMetric
 from deeprec.registry import Epoch
 
 _INCHES = (7.0, 3.6)
@@ -68,14 +70,7 @@ def breakdown_plot(groups: Sequence[Group], dimension: Dimension) -> bytes:
     by_predictor = _by_predictor(groups, dimension)
     counts = {group.bucket: group.num_ratings for group in next(iter(by_predictor.values()))}
     places = {bucket: place for place, bucket in enumerate(counts)}
-    bars = axes.twinx()
-    bars.bar(list(places.values()), list(counts.values()), color="0.9")
-    bars.set_ylabel("ratings", color="0.6")
-    bars.yaxis.set_major_formatter("{x:,.0f}")
-    bars.tick_params(colors="0.6")
-    bars.spines[["top", "left", "right"]].set_visible(False)
-    axes.set_zorder(bars.get_zorder() + 1)  # lines over bars
-    axes.patch.set_visible(False)
+    _bars_behind(axes).bar(list(places.values()), list(counts.values()), color="0.9")
     for predictor, parts in by_predictor.items():
         where = [places[part.bucket] for part in parts]
         axes.plot(where, [part.rmse for part in parts], ".-", label=predictor)
@@ -87,6 +82,54 @@ def breakdown_plot(groups: Sequence[Group], dimension: Dimension) -> bytes:
     axes.set_ylabel("RMSE, rating units")
     axes.legend(frameon=False)
     return _png(axes)
+
+
+def live_plot(days: Sequence[LiveMetric]) -> bytes:
+    """RMSE of what was published over the ratings that came after it, by day, as PNG.
+
+    Bars show how many ratings a day there were.
+    """
+    axes = _new_axes(_INCHES)
+    totals = [metric for metric in days if metric.segment == "all"]
+    places = {day: place for place, day in enumerate(sorted({m.measured_on for m in totals}))}
+    bars = _bars_behind(axes)
+    bars.bar([places[m.measured_on] for m in totals], [m.num_ratings for m in totals], color="0.9")
+    axes.plot(
+        [places[m.measured_on] for m in totals], [m.rmse for m in totals], "o-", label="published"
+    )
+    step = -(-len(places) // _MOST_TICKS)
+    axes.set_xticks(range(0, len(places), step), [str(day) for day in places][::step])
+    axes.tick_params("x", rotation=30)
+    axes.set_ylabel("live RMSE, rating units")
+    axes.legend(frameon=False)
+    return _png(axes)
+
+
+def drift_plot(drift: Sequence[Drift], warn_psi: float, block_psi: float) -> bytes:
+    """Population stability index of each published run against the one before it, as PNG."""
+    axes = _new_axes(_INCHES)
+    for quantity in dict.fromkeys(each.quantity for each in drift):
+        values = [each.psi for each in drift if each.quantity == quantity]
+        axes.plot(range(1, 1 + len(values)), values, ".-", label=quantity)
+    axes.axhline(warn_psi, color="0.6", linestyle=":", label=f"warn: {warn_psi:g}")
+    axes.axhline(block_psi, color="C3", linestyle=":", label=f"block: {block_psi:g}")
+    axes.set_xlabel("published run")
+    axes.set_ylabel("stability index")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return _png(axes)
+
+
+def _bars_behind(axes: Axes) -> Axes:
+    """Axes of their own for grey bars of how many ratings there are, behind the lines."""
+    bars = axes.twinx()
+    bars.set_ylabel("ratings", color="0.6")
+    bars.yaxis.set_major_formatter("{x:,.0f}")
+    bars.tick_params(colors="0.6")
+    bars.spines[["top", "left", "right"]].set_visible(False)
+    axes.set_zorder(bars.get_zorder() + 1)  # lines over bars
+    axes.patch.set_visible(False)
+    return bars
 
 
 def _by_predictor(groups: Sequence[Group], dimension: Dimension) -> dict[str, list[Group]]:

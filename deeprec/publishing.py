@@ -3,23 +3,28 @@
 A reader that has the old file open keeps it; whoever opens the name next gets the new one.
 """
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import open_bundle
+from deeprec.checks import record_checks, require_healthy
 from deeprec.config import Config
+from deeprec.drift import record_profiles
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
+from deeprec.live import settle_arrivals
+from deeprec.past_runs import keep_published, prune, replace_published
+from deeprec.registry import find_champion_before
 from deeprec.runs import MOVIES, SCORES, ScoringPlan, read_plan, settle_run
+from deeprec.vetting import vet_against_ratings, vet_drift, vet_scores
 from deeprec.warehouse import Database, open_database, open_warehouse
 
-_READ_ONLY = 0o444
 _COUNTS = ("num_recommendations", "num_bias_users", "num_bias_movies", "num_predictions")
 
 
@@ -43,17 +48,22 @@ class ScoreReport(BaseModel):
 
 
 def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
-    """Check that a run is whole, finish its file and put it in the published one's place.
+    """Check that a run is whole and right, and put its file in the published one's place.
+
+    The file that was published is kept, to roll back to. Before it goes, the ratings that came
+    since are held against it.
 
     Raises:
         WarehouseError: a shard is missing, or rows are not users x movies; nothing is published.
+        CheckError: a blocking check has failed; nothing is published.
     """
     plan = read_plan(run_dir)
     if (run_dir / SCORES).exists():
         _finish(home, plan, config)
-        _replace(run_dir / SCORES, home.predictions)
+        replace_published(home, run_dir / SCORES)
     with open_warehouse(home, config.warehouse) as warehouse:  # a second try may come here at once
         settle_run(warehouse, plan, "published")
+        _prune(home, warehouse, config.score.keep_past)
         counts = dict(
             zip(_COUNTS, warehouse.row("scores/run_counts", run_id=plan.run_id), strict=True)
         )
@@ -72,18 +82,44 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
 
 
 def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
-    """Complete the file that is to be published, and enter what it holds."""
+    """Complete the file that is to be published, enter what it holds, and vet it."""
+    scale = open_bundle(plan.bundle).manifest.scale
     with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
         _check_whole(scores, plan)
         _write_movies(scores, plan)
         found = (*scores.row("scores/counts"), _count_predictions(scores, plan))
         counts = dict(zip(_COUNTS, found, strict=True))
-    with open_warehouse(home, config.warehouse) as warehouse:
-        warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
-        runs = warehouse.table("scores/runs")
-    with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
+        results, predictions = vet_scores(scores, plan, scale, config.checks)
+        with open_warehouse(home, config.warehouse) as warehouse:
+            results += vet_against_ratings(scores, warehouse, plan, config.checks)
+            drift, profiles = vet_drift(warehouse, plan, predictions, config.checks)
+            results += drift
+            record_checks(warehouse, plan.run_id, results)
+            require_healthy(results, str(plan.run_dir))
+            with warehouse.transaction():
+                settle_arrivals(home, warehouse, datetime.now(UTC).date(), config.warehouse)
+            warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
+            record_profiles(warehouse, plan.run_id, profiles)
+            runs = warehouse.table("scores/runs")
+            for run_id, *_ in warehouse.rows("scores/last_publication"):
+                keep_published(home, run_id)
         scores.run_with("scores/create_scoring_runs", runs, run_id=plan.run_id)
         scores.checkpoint()
+
+
+def _prune(home: Home, warehouse: Database, num_kept: int) -> None:
+    """Keep the newest past files, and the newest of the champion before this one."""
+    published = [(run_id, bundle_id) for run_id, bundle_id, *_ in _publications(warehouse)]
+    current = published[0][0]
+    newest_first = list(dict.fromkeys(run_id for run_id, _ in published if run_id != current))
+    champion_before = find_champion_before(warehouse)
+    of_that = [run_id for run_id, bundle_id in published if bundle_id == champion_before]
+    prune(home, newest_first, num_kept, of_that[:1] if num_kept else ())
+
+
+def _publications(warehouse: Database) -> list[tuple[Any, ...]]:
+    """Run, bundle, time and by whom, newest first."""
+    return warehouse.rows("scores/publications")[::-1]
 
 
 def _check_whole(scores: Database, plan: ScoringPlan) -> None:
@@ -113,19 +149,3 @@ def _write_movies(scores: Database, plan: ScoringPlan) -> None:
     num_ratings_N[place_M] = vocabulary.num_ratings_M
     batch = movies.append_column("num_train_ratings", [num_ratings_N])
     scores.run_with("scores/create_movies", batch)
-
-
-def _replace(scores: Path, published: Path) -> None:
-    """Move the file over the published one, safely on disk before its name is."""
-    with scores.open("rb") as file:
-        os.fsync(file.fileno())
-    # A log that someone's writable session left beside the old file must not meet the new one.
-    published.with_name(published.name + ".wal").unlink(missing_ok=True)
-    scores.replace(published)
-    # Not before: an interrupted run must be able to go on writing.
-    published.chmod(published.stat().st_mode & _READ_ONLY)
-    descriptor = os.open(published.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,8 @@
 """The bundles trained here and what was measured of them, as kept in the warehouse."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,14 +53,70 @@ class Epoch(BaseModel):
     seconds: float
 
 
+class ModelStatus(StrEnum):
+    """What has become of a bundle; at most one is champion, which scores."""
+
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+class RegisteredModel(BaseModel):
+    """A bundle trained here and what has become of it; errors in rating units."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bundle_id: str
+    name: str
+    status: ModelStatus
+    trained_at: datetime
+    first_train_day: date | None
+    last_train_day: date | None
+    num_train_ratings: int
+    data_digest: str
+    split_id: str
+    seed: int
+    device: str
+    dev_rmse: float | None
+    test_rmse: float | None
+    test_minus_bias: float | None
+    largest_difference: float
+    changed_at: datetime
+    changed_by: str
+    reason: str
+
+
+class ModelChange(BaseModel):
+    """What a bundle became, when, by whom, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bundle_id: str
+    status: ModelStatus
+    changed_at: datetime
+    changed_by: str
+    reason: str
+
+
 def choose_bundle(home: Home, warehouse: Database, path: Path | None) -> Bundle:
-    """The bundle in `path`, else the newest that was trained here.
+    """The bundle in `path`, else the champion, else the newest that was trained here.
 
     Raises:
         BundleError: none was trained here, or it is not whole.
     """
     if path:
         return open_bundle(path.expanduser().resolve())
+    champion = find_champion(warehouse)
+    return open_bundle(home.models / champion) if champion else newest_bundle(home, warehouse)
+
+
+def newest_bundle(home: Home, warehouse: Database) -> Bundle:
+    """The bundle whose training was asked for last.
+
+    Raises:
+        BundleError: none was trained here, or it is not whole.
+    """
     newest = warehouse.rows("models/newest")
     if not newest:
         raise BundleError(
@@ -68,6 +125,59 @@ def choose_bundle(home: Home, warehouse: Database, path: Path | None) -> Bundle:
         )
     ((bundle_id,),) = newest
     return open_bundle(home.models / bundle_id)
+
+
+def find_champion(warehouse: Database) -> str | None:
+    """The id of the bundle that scores, where one was promoted."""
+    found = warehouse.rows("models/champion")
+    return str(found[0][0]) if found else None
+
+
+def find_champion_before(warehouse: Database) -> str | None:
+    """The id of the bundle that was champion before the one that is."""
+    found = warehouse.rows("models/champion_before")
+    return str(found[0][0]) if found else None
+
+
+def find_status(warehouse: Database, bundle_id: str) -> ModelStatus | None:
+    """What has become of a bundle; None where none of this name was trained here."""
+    found = warehouse.rows("models/status", bundle_id=bundle_id)
+    return ModelStatus(found[0][0]) if found else None
+
+
+def record_status(
+    warehouse: Database, bundle_id: str, status: ModelStatus, by: str, reason: str
+) -> None:
+    """Enter what has become of a bundle, by whom and why."""
+    warehouse.run(
+        "models/record_change",
+        bundle_id=bundle_id,
+        status=status.value,
+        changed_at=datetime.now(UTC).replace(tzinfo=None),
+        changed_by=by,
+        reason=reason,
+    )
+
+
+def make_champion(warehouse: Database, bundle_id: str, by: str, reason: str) -> None:
+    """Have this bundle score from now on; the champion so far retires. In a transaction."""
+    champion = find_champion(warehouse)
+    if champion and champion != bundle_id:
+        after = f"after {bundle_id} became champion"
+        record_status(warehouse, champion, ModelStatus.RETIRED, by, after)
+    record_status(warehouse, bundle_id, ModelStatus.CHAMPION, by, reason)
+
+
+def read_registry(warehouse: Database) -> tuple[RegisteredModel, ...]:
+    """Every bundle trained here, newest first."""
+    rows = warehouse.table("models/registry").to_pylist()
+    return tuple(RegisteredModel.model_validate(row) for row in rows)
+
+
+def read_changes(warehouse: Database) -> tuple[ModelChange, ...]:
+    """Everything that has become of bundles, in order."""
+    rows = warehouse.table("models/changes").to_pylist()
+    return tuple(ModelChange.model_validate(row) for row in rows)
 
 
 def request_again(warehouse: Database, bundle_id: str) -> None:
@@ -101,12 +211,16 @@ def record_model(
             name=manifest.name,
             split_id=manifest.split_id,
             data_digest=manifest.data_digest,
+            first_train_day=manifest.first_train_day,
+            last_train_day=manifest.last_train_day,
+            num_train_ratings=manifest.num_train_ratings,
             seed=manifest.seed,
             device=manifest.device,
             dev_rmse=manifest.metrics.get("dev_rmse"),
             largest_difference=manifest.largest_difference,
             trained_at=manifest.trained_at.replace(tzinfo=None),
         )
+        record_status(warehouse, manifest.bundle_id, ModelStatus.CANDIDATE, "train", "trained")
         for member in manifest.members:
             values = member.model_dump()
             warehouse.run("models/record_member", bundle_id=manifest.bundle_id, **values)

@@ -47,6 +47,7 @@ _ROWS_VERSION = 1  # raised when the same inputs come to give other rows than be
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
+_CARRIED = -1  # the number of a shard that was not scored
 _VECTOR_SCHEMA = pa.schema(
     [
         ("user_id", pa.int64()),
@@ -161,12 +162,40 @@ def _settle_ended_runs(home: Home, warehouse: Database, fingerprint: str) -> Sco
 
 def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
     """Enter how a run has ended: `published` or `failed`."""
-    warehouse.run(
-        "scores/settle_run",
-        run_id=plan.run_id,
-        status=status,
-        finished_at=datetime.now(UTC).replace(tzinfo=None),
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with warehouse.transaction():
+        warehouse.run("scores/settle_run", run_id=plan.run_id, status=status, finished_at=now)
+        if status == "published":
+            warehouse.run(
+                "scores/record_publication",
+                run_id=plan.run_id,
+                bundle_id=plan.bundle_id,
+                published_at=now,
+                published_by="score",
+            )
+
+
+def is_published(home: Home, config: Config) -> bool:
+    """Whether what is published is what a run would publish now.
+
+    Raises:
+        BundleError: there is no bundle, or it is damaged.
+        WarehouseError: the vectors are missing or stale.
+    """
+    with open_warehouse(home, config.warehouse) as warehouse:
+        bundle = choose_bundle(home, warehouse, config.score.bundle)
+        fingerprint = _fingerprint(bundle, current_digest(warehouse), config.score)
+        last = warehouse.rows("scores/last_publication")
+        return home.predictions.exists() and [fingerprint] == [print_ for *_, print_ in last]
+
+
+def stored_sums(scores: Database, storage: str) -> tuple[int, int]:
+    """How many rows of predictions and recommendations are in a run's file, and their checksum."""
+    parts = (
+        scores.row(f"scores/{storage}/checksum"),
+        scores.row("scores/recommendations_checksum"),
     )
+    return sum(num_rows for num_rows, _ in parts), sum(checksum for _, checksum in parts)
 
 
 def _make_run(
@@ -195,7 +224,24 @@ def _make_run(
         _write_side(warehouse, plan, bundle, model)
     if plan.num_scored == plan.num_users:
         _create_scores(plan, bundle, model, recipe)
+    else:
+        _enter_carried(plan)
     return plan
+
+
+def _enter_carried(plan: ScoringPlan) -> None:
+    """Begin the ledger with what was carried over."""
+    num_carried = plan.num_users - plan.num_scored
+    with open_database(plan.run_dir / SCORES, plan.warehouse) as scores:
+        num_rows, checksum = stored_sums(scores, plan.config.storage)
+        scores.run(
+            "scores/insert_shard",
+            shard=_CARRIED,
+            num_users=num_carried,
+            num_predictions=num_carried * plan.num_movies,
+            num_rows=num_rows,
+            checksum=checksum,
+        )
 
 
 def _recipe(plan: ScoringPlan, bundle: Bundle, model: Model, movies: pa.Table) -> str:
@@ -338,7 +384,15 @@ def _record_start(warehouse: Database, plan: ScoringPlan) -> None:
         run_id=plan.run_id,
         bundle_id=plan.bundle_id,
         data_digest=plan.data_digest,
+        fingerprint=plan.fingerprint,
+        manifest=_manifest(plan),
         started_at=plan.started_at.replace(tzinfo=None),
         num_users=plan.num_users,
         num_movies=plan.num_movies,
     )
+
+
+def _manifest(plan: ScoringPlan) -> str:
+    """What it takes to do a run again, as JSON."""
+    told = plan.model_dump(mode="json", include={"bundle_id", "data_digest", "config"})
+    return json.dumps(told | {"versions": installed_versions()}, sort_keys=True)

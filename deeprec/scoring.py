@@ -33,7 +33,7 @@ from deeprec.runs import (
     read_plan,
     run_predictor,
 )
-from deeprec.storages import Storage, open_storage
+from deeprec.storages import ScoredShard, Storage, open_storage
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_database
 
@@ -111,7 +111,7 @@ def _score_into(
                 storage.insert(scores, scored.predictions)
                 scores.run_with("scores/insert_recommendations", scored.recommendations)
                 _insert_users(scores, plan, users, vectors["vector_digest"])
-                _insert_shard(scores, shard, users)
+                _insert_shard(scores, shard, users, _sums(scores, plan, scored))
     return ShardReport(
         shard=shard,
         num_users=users.num_users,
@@ -181,10 +181,25 @@ def _insert_users(
     scores.run_with("scores/insert_users", batch)
 
 
-def _insert_shard(scores: Database, shard: int, users: RatingMatrix) -> None:
+def _sums(scores: Database, plan: ScoringPlan, scored: ScoredShard) -> tuple[int, int]:
+    """How many rows a shard has in all, and their checksum."""
+    (of_predictions,) = scores.some(
+        f"scores/{plan.config.storage}/batch_checksum", 1, batch=scored.predictions
+    )
+    (of_recommendations,) = scores.some(
+        "scores/batch_recommendations_checksum", 1, batch=scored.recommendations
+    )
+    parts = (of_predictions, of_recommendations)
+    return sum(part["num_rows"] for part in parts), sum(part["checksum"] for part in parts)
+
+
+def _insert_shard(scores: Database, shard: int, users: RatingMatrix, sums: tuple[int, int]) -> None:
+    num_rows, checksum = sums
     scores.run(
         "scores/insert_shard",
         shard=shard,
         num_users=users.num_users,
         num_predictions=users.num_users * users.num_movies,
+        num_rows=num_rows,
+        checksum=checksum,
     )

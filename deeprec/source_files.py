@@ -4,11 +4,15 @@ Which rating stands, which has lost, the dense indexes and the scale are settled
 files themselves are read elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from deeprec.config import IngestConfig
 from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.chunks import digest_file
@@ -16,6 +20,7 @@ from deeprec.readers.layouts import Role, SourceFile
 from deeprec.warehouse import Database
 
 _BY_FILE = ("ratings", "superseded_ratings", "rejected_rows", "movie_rows", "user_rows")
+_RETIRED = ("ratings", "rejected_rows", "movie_rows", "user_rows", "source_files")
 _SETTLE = (
     "restore_superseded",
     "clear_superseded",
@@ -31,29 +36,85 @@ _SETTLE = (
     "index_users",
     "clear_scale",
 )
-_CHECKS = ("source_file_counts", "losers_have_winners")
+_CHECKS = ("ratings/source_file_counts", "ratings/losers_have_winners")
 
 
-def changed_files(warehouse: Database, files: Sequence[SourceFile]) -> dict[int, SourceFile]:
-    """Files that are new, or not what they were when they were taken in, by their file id."""
+@dataclass(frozen=True)
+class Changes:
+    """How a source differs from what was taken in of it; each state of a file has an id of its own.
+
+    `new` are the files to read, under new ids; `outdated` the ids of what they were before, and of
+    files that are gone.
+    """
+
+    new: Mapping[int, SourceFile]
+    outdated: tuple[int, ...]
+    num_gone: int
+
+
+def find_changes(
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    config: IngestConfig,
+    skipped: Collection[Path] = (),
+) -> Changes:
+    """Files that are new, or are not what they were when they were taken in, or are gone.
+
+    Those that are skipped count as unchanged.
+
+    Raises:
+        SourceError: more of the source's ratings would go than the configuration allows.
+    """
     known = {path: rest for path, *rest, _ in warehouse.rows("ratings/source_files")}
-    next_id = 1 + max((file_id for file_id, *_ in known.values()), default=-1)
-    changed: dict[int, SourceFile] = {}
+    (next_id,) = warehouse.row("ratings/next_file_id")
+    new: dict[int, SourceFile] = {}
+    outdated: list[int] = []
     for file in files:
-        if str(file.path) not in known:
-            changed[next_id] = file
-            next_id += 1
+        if file.path in skipped:
             continue
-        file_id, *before = known[str(file.path)]
-        now = digest_file(file.path, file_id)
-        if before != [now.size_bytes, now.sha256, str(file.layout)]:
-            changed[file_id] = file
-    return changed
+        if (before := known.get(str(file.path))) is not None:
+            file_id, *then = before
+            now = digest_file(file.path, file_id)
+            if then == [now.size_bytes, now.sha256, str(file.layout)]:
+                continue
+            outdated.append(file_id)
+        new[next_id + len(new)] = file
+    gone = _gone(known, source, files) if config.forget_gone else {}
+    if gone:
+        _check_gone(warehouse, source, gone, config)
+    return Changes(new, (*outdated, *gone.values()), len(gone))
 
 
-def declared_scale(
-    warehouse: Database, source: str, changed: Mapping[int, SourceFile]
-) -> RatingScale | None:
+def _gone(
+    known: Mapping[str, Sequence[Any]], source: str, files: Sequence[SourceFile]
+) -> dict[str, int]:
+    """The files that were taken in from this folder and are not in it any more, with their ids."""
+    folder, found = Path(source).resolve(), {str(file.path) for file in files}
+    return {
+        path: file_id
+        for path, (file_id, *_) in known.items()
+        if path not in found and Path(path).is_relative_to(folder)
+    }
+
+
+def _check_gone(
+    warehouse: Database, source: str, gone: Mapping[str, int], config: IngestConfig
+) -> None:
+    """Refuse to forget so much that a folder which is not whole is the likelier reason."""
+    num_by_file = {file_id: kept for file_id, kept, _ in warehouse.rows("ratings/file_counts")}
+    num_gone = sum(num_by_file[file_id] for file_id in gone.values())
+    _, _, num_ratings, _ = warehouse.row("vectors/counts")
+    if num_gone > config.max_gone_fraction * num_ratings:
+        raise SourceError(
+            f"{source}: {len(gone)} files are gone, with {num_gone:,} of {num_ratings:,} ratings, "
+            f"as {next(iter(gone))}; more than ingest.max_gone_fraction = "
+            f"{config.max_gone_fraction:g} allows. Nothing was forgotten: put them back, or allow "
+            "more"
+        )
+
+
+def declared_scale(warehouse: Database, source: str, changes: Changes) -> RatingScale | None:
     """The scale that the files or those beside them state; None where none does.
 
     Raises:
@@ -61,13 +122,13 @@ def declared_scale(
     """
     stated = {
         file.layout.scale
-        for file in changed.values()
+        for file in changes.new.values()
         if file.layout.role is Role.RATINGS and file.layout.scale
     }
     others = [
         file_id
         for _, file_id, _, _, _, role in warehouse.rows("ratings/source_files")
-        if role == Role.RATINGS and file_id not in changed
+        if role == Role.RATINGS and file_id not in changes.outdated
     ]
     known = {
         RatingScale(minimum, maximum, step)
@@ -83,11 +144,23 @@ def declared_scale(
     return next(iter(stated | known), None)
 
 
-def forget_files(warehouse: Database, changed: Mapping[int, SourceFile]) -> None:
-    """Remove what an earlier state of these files brought."""
-    file_ids = pa.table({"file_id": pa.array(changed, pa.int32())})
+def retire_files(warehouse: Database, file_ids: Sequence[int], now: datetime) -> None:
+    """Move what these states of files brought out of the way, to where the past is kept."""
+    batch = pa.table({"file_id": pa.array(file_ids, pa.int32())})
     for table in (*_BY_FILE, "source_files"):
-        warehouse.run_with(f"ratings/forget_{table}", file_ids)
+        retired_at = {"retired_at": now} if table == "source_files" else {}
+        warehouse.run_with(f"ratings/retire_{table}", batch, **retired_at)
+        warehouse.run_with(f"ratings/forget_{table}", batch)
+
+
+def forget_history(warehouse: Database, moment: datetime) -> None:
+    """Remove what is kept of files that were retired before a moment."""
+    old = warehouse.table("ratings/retired_before", moment=moment)
+    if old.num_rows:
+        warehouse.run("ratings/clear_history")
+        warehouse.run_with("ratings/record_history", old)
+        for table in _RETIRED:
+            warehouse.run_with(f"ratings/forget_retired_{table}", old)
 
 
 def settle(warehouse: Database, source: str, scale: RatingScale | None) -> None:

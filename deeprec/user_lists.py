@@ -6,6 +6,7 @@ Sorting and cutting takes a fraction of the time and memory that SQL's list aggr
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from deeprec.progress import Progress
@@ -13,6 +14,7 @@ from deeprec.warehouse import Database
 
 _RATINGS_AT_ONCE = 4_000_000
 _USER = "user_index"
+Indexes = npt.NDArray[np.int32]
 
 
 def fill_lists(warehouse: Database, progress: Progress) -> None:
@@ -23,16 +25,16 @@ def fill_lists(warehouse: Database, progress: Progress) -> None:
         progress: told of the users done.
     """
     num_users, _, _, _ = warehouse.row("vectors/counts")
-    with warehouse.reader("vectors/sorted_ratings", _RATINGS_AT_ONCE) as batches:
+    with warehouse.reader("vectors/sorted_ratings") as batches:
         first, rest = 0, batches.schema.empty_table()
         for batch in batches:
             rows = pa.concat_tables([rest, pa.Table.from_batches([batch])])
             users = rows[_USER].to_numpy()
             end = int(users[-1])  # whose ratings may go on in the next batch
-            warehouse.run_with("vectors/insert", lists_by_user(rows, first, end))
+            warehouse.run_with("vectors/insert", lists_by_user(rows, _range(first, end)))
             progress("materialize", end, num_users, "users' ratings")
             first, rest = end, rows.slice(int(np.searchsorted(users, end)))
-    warehouse.run_with("vectors/insert", lists_by_user(rest, first, num_users))
+    warehouse.run_with("vectors/insert", lists_by_user(rest, _range(first, num_users)))
     progress("materialize", num_users, num_users, "users' ratings")
 
 
@@ -43,23 +45,27 @@ def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + users_at_once, num_users)
 
 
-def lists_by_user(rows: pa.Table, first_user: int, end_user: int) -> pa.Table:
-    """One row a user of a range, with a list for each column but `user_index`.
+def _range(first_user: int, end_user: int) -> Indexes:
+    return np.arange(first_user, end_user, dtype=np.int32)
+
+
+def lists_by_user(rows: pa.Table, users_U: Indexes) -> pa.Table:
+    """One row a user, with a list for each column but `user_index`.
 
     Args:
-        rows: by ascending `user_index`.
-        first_user: of the range; a user without rows gets empty lists.
-        end_user: the one after the last.
+        rows: by ascending `user_index`; those of others come after the last user's.
+        users_U: ascending; a user without rows gets empty lists.
     """
     columns = rows.combine_chunks()
-    users = np.arange(first_user, end_user + 1, dtype=np.int32)
-    bounds = np.searchsorted(columns[_USER].to_numpy(), users).astype(np.int32)
+    end = users_U[-1:] + 1 if len(users_U) else np.zeros(1, dtype=np.int32)
+    starts_U = np.concatenate([users_U, end])
+    bounds = np.searchsorted(columns[_USER].to_numpy(), starts_U).astype(np.int32)
     lists = {
         name: pa.ListArray.from_arrays(bounds, _one_chunk(columns[name]))
         for name in columns.column_names
         if name != _USER
     }
-    return pa.table({_USER: users[:-1], **lists})
+    return pa.table({_USER: users_U, **lists})
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

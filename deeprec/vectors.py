@@ -33,6 +33,7 @@ from deeprec.protocols import Comparison, compare
 from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale, index_type
 from deeprec.splits import Part, Split
 from deeprec.stacking import Stack, unite
+from deeprec.touched_users import find_touched, is_worth_it, renew_lists
 from deeprec.user_lists import fill_lists, user_ranges
 from deeprec.warehouse import Database, open_warehouse
 
@@ -50,6 +51,7 @@ class MaterializeReport(BaseModel):
     split_id: str
     split: str
     num_users: int
+    num_users_rebuilt: int
     num_movies: int
     num_ratings: int
     counts: dict[Part, int]
@@ -101,17 +103,18 @@ def materialize(home: Home, config: Config, progress: Progress = silent) -> Mate
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = data_digest(warehouse)
         with warehouse.transaction():
-            vectors_changed = _refresh_vectors(warehouse, digest, progress)
+            num_rebuilt = _refresh_vectors(warehouse, digest, progress)
         with warehouse.transaction():
             split_changed = refresh_split(warehouse, split, digest, progress)
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
         counts = counts_by_parts(warehouse, split)
         report = MaterializeReport(
-            changed=vectors_changed or split_changed,
+            changed=num_rebuilt is not None or split_changed,
             data_digest=digest,
             split_id=split.split_id,
             split=split.kind,
             num_users=num_users,
+            num_users_rebuilt=num_rebuilt or 0,
             num_movies=num_movies,
             num_ratings=num_ratings,
             counts=counts_by_part(warehouse, split),
@@ -276,17 +279,24 @@ def _part_codes(parts: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     return np.asarray(code_of_entry[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
-def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> bool:
-    """Rebuild `user_vectors` unless it was built from these ratings; whether it was rebuilt."""
+def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> int | None:
+    """Bring `user_vectors` up to date; how many users' were built again, None if it was."""
     if warehouse.rows("vectors/built_from") == [(digest,)]:
-        return False
-    warehouse.run("vectors/clear")
-    fill_lists(warehouse, progress)
+        return None
+    if find_touched(warehouse) and is_worth_it(warehouse):
+        num_rebuilt = renew_lists(warehouse, progress)
+    else:
+        warehouse.run("vectors/clear")
+        fill_lists(warehouse, progress)
+        num_rebuilt, _, _, _ = warehouse.row("vectors/counts")
+    for what in ("files", "movies"):
+        warehouse.run(f"vectors/forget_{what}")
+        warehouse.run(f"vectors/record_{what}")
     warehouse.run("vectors/forget")
     warehouse.run("vectors/record", data_digest=digest, built_at=_now())
     _, _, num_ratings, num_in_vectors = warehouse.row("vectors/counts")
     assert num_ratings == num_in_vectors, (num_ratings, num_in_vectors)
-    return True
+    return int(num_rebuilt)
 
 
 def _now() -> datetime:

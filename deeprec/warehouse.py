@@ -3,6 +3,7 @@
 What the statements mean belongs to the stages that name them.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,8 +18,9 @@ from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RETRY_S = 0.2
+_ROWS_AT_ONCE = 4_000_000
 # A full disk, too little memory; both can also end a transaction or the whole database.
 _REFUSED = (
     duckdb.IOException,
@@ -41,6 +43,13 @@ def statement(name: str) -> str:
     return (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def parameters_of(name: str) -> frozenset[str]:
+    """The names of a statement's parameters."""
+    code = re.sub(r"--.*", "", statement(name))
+    return frozenset(re.findall(r"\$(\w+)", code))
+
+
 class Database:
     """One open DuckDB file, spoken to in named statements."""
 
@@ -61,6 +70,19 @@ class Database:
         """The row of a result that has exactly one."""
         (row,) = self.rows(name, **parameters)
         return row
+
+    def some(
+        self,
+        name: str,
+        at_most: int,
+        /,
+        batch: pa.Table | None = None,  # noqa: ARG002 - DuckDB finds it by its name
+        **parameters: object,
+    ) -> list[dict[str, Any]]:
+        """The first rows of a result that may be large, by column; it may read `batch`."""
+        with _translated():
+            query = self._connection.sql(statement(name), params=parameters or None).limit(at_most)
+            return [dict(zip(query.columns, row, strict=True)) for row in query.fetchall()]
 
     def table(self, name: str, /, **parameters: object) -> pa.Table:
         """A whole result as Arrow."""
@@ -96,14 +118,15 @@ class Database:
             return query.to_arrow_table()
 
     @contextmanager
-    def reader(self, name: str, rows_at_once: int) -> Iterator[pa.RecordBatchReader]:
+    def reader(self, name: str, /, **parameters: object) -> Iterator[pa.RecordBatchReader]:
         """A large result as Arrow, some rows at a time, of what was committed before.
 
         It has a connection of its own: the next statement on the same one would end it.
         """
         with _translated(), self._connection.cursor() as connection:
             connection.execute("use warehouse")
-            yield connection.sql(statement(name)).to_arrow_reader(rows_at_once)
+            query = connection.sql(statement(name), params=parameters or None)
+            yield query.to_arrow_reader(_ROWS_AT_ONCE)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ def publish(page: Page) -> None:
 def ingest_page(report: IngestReport) -> Page:
     """What was read from each source, and why rows were refused."""
     sources = table(
-        ["source", "format", "files", "unchanged", "read", "kept", "replaced", "rejected"],
+        ["source", "format", "files", "unchanged", "gone", "read", "kept", "replaced", "rejected"],
         map(_source_row, report.sources),
     )
     rejected = [
@@ -177,6 +177,7 @@ def _source_row(source: SourceReport) -> Sequence[object]:
         source.format,
         source.num_files,
         source.num_files_unchanged,
+        source.num_files_gone,
         source.rows_read,
         source.rows_kept,
         source.rows_replaced,

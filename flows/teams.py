@@ -20,12 +20,16 @@ _TEAM = re.compile(r"[a-z][a-z0-9-]{0,30}")  # names a queue, a tag and a folder
 
 
 def for_team(deployment: dict[str, Any], team: str, home: Home) -> dict[str, Any]:
-    """The deployment under the team's name, in its queue, working in the home whoever runs it."""
+    """The deployment under the team's name, in its queue, with its folders whoever runs it."""
     pool = deployment["work_pool"]
     variables = pool.get("job_variables", {})
     environment = variables.get("env", {}) | {"DEEPREC_HOME": str(home.path)}
+    parameters = deployment["parameters"]
+    if "sources" in parameters:
+        parameters = parameters | {"sources": [f"{each}/{team}" for each in parameters["sources"]]}
     return deployment | {
         "name": f"{team}-{deployment['name']}",
+        "parameters": parameters,
         "tags": [*deployment["tags"], f"team:{team}"],
         "work_pool": pool
         | {"work_queue_name": team, "job_variables": variables | {"env": environment}},

@@ -88,6 +88,8 @@ PARAMETERS = {
     "built_at": NOW,
     "trained_at": NOW,
     "evaluated_at": NOW,
+    "retired_at": NOW,
+    "moment": NOW,
     "started_at": NOW,
     "finished_at": NOW,
     "ingested_at": NOW,
@@ -126,6 +128,7 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
         with open_warehouse(home) as warehouse:
             warehouse.run_with("splits/list_pairs", empty_batch())
             warehouse.run("splits/listed")
+            warehouse.run_with("vectors/find_touched", empty_batch())
             warehouse.run("ratings/find_repeated")
             warehouse.run("ratings/find_superseded")
             yield warehouse
@@ -160,7 +163,9 @@ def test_a_statement_is_one_and_says_what_it_gives(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_statement_is_used(name: str) -> None:
     folder, _, last = name.partition("/")
-    run_as_a_family = folder in {"schema", "checks"} or last.startswith(("create_", "forget_"))
+    run_as_a_family = folder in {"schema", "checks"} or last.startswith(
+        ("create_", "forget_", "record_", "retire_")
+    )
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
     by_kind |= name in {
         f"scores/{kind}/{verb}" for kind in ("dense", "factored") for verb in ("count", "delete")

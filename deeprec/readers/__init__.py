@@ -3,11 +3,18 @@
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
+from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import Batch
 from deeprec.readers.catalogs import read_catalog
 from deeprec.readers.delimited import read_ratings
-from deeprec.readers.layouts import MoviesLayout, ParquetLayout, SourceFile, UsersLayout
+from deeprec.readers.layouts import (
+    MoviesLayout,
+    ParquetLayout,
+    SourceFile,
+    UnknownLayout,
+    UsersLayout,
+)
 from deeprec.readers.parquet import read_parquet
 
 
@@ -23,6 +30,8 @@ def read_files(
     """
     for layout, group in groupby(files.items(), key=lambda item: item[1].layout):
         paths = {file_id: file.path for file_id, file in group}
+        if isinstance(layout, UnknownLayout):
+            raise SourceError(layout.reason)
         if isinstance(layout, ParquetLayout):
             yield from read_parquet(paths, layout, scale)
         elif isinstance(layout, MoviesLayout | UsersLayout):

@@ -11,7 +11,14 @@ from deeprec.config import IngestConfig
 from deeprec.errors import SourceError
 from deeprec.readers import movielens, netflix
 from deeprec.readers.chunks import first_lines
-from deeprec.readers.layouts import Layout, ParquetLayout, RatingsLayout, Role, SourceFile
+from deeprec.readers.layouts import (
+    Layout,
+    ParquetLayout,
+    RatingsLayout,
+    Role,
+    SourceFile,
+    UnknownLayout,
+)
 from deeprec.readers.tables import csv_layout, parquet_layout
 
 # Names that say what a file is, in a folder or on their own; `.gz` may follow.
@@ -61,8 +68,9 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
     if folder.is_dir():
         files = _in_folder(folder, config)
     else:
-        files = [SourceFile(path, _layout(path, config)) for path in _named(source)]
-    formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
+        files = [_as_found(path, _layout, config) for path in _named(source)]
+    readable = [file for file in files if not isinstance(file.layout, UnknownLayout)]
+    formats = sorted({file.layout.format for file in readable if file.layout.role is Role.RATINGS})
     if len(formats) > 1:
         raise SourceError(
             f"{source}: holds ratings in more than one layout ({', '.join(formats)}), perhaps the "
@@ -71,6 +79,18 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
         )
     once = {file.path: _on_given_scale(file, config) for file in files}
     return sorted(once.values(), key=lambda file: file.path)
+
+
+def _as_found(
+    path: Path, look: Callable[[Path, IngestConfig], Layout], config: IngestConfig
+) -> SourceFile:
+    """The file with its layout, or without one where a broken file is to be held back."""
+    try:
+        return SourceFile(path, look(path, config))
+    except SourceError as error:
+        if not config.hold_back:
+            raise
+        return SourceFile(path, UnknownLayout(str(error)))
 
 
 def _on_given_scale(file: SourceFile, config: IngestConfig) -> SourceFile:
@@ -106,12 +126,13 @@ def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
     if config.format in {"table", "ml-csv"} or not has_ratings:
         known = {file.path for file in found}
         others = [path for path in paths if path not in known]
-        found += [SourceFile(path, _table(path, config)) for path in _tables(others)]
+        found += [_as_found(path, _table, config) for path in _tables(others)]
     if config.format != "auto":
         found = [
             file
             for file in found
-            if file.layout.role is not Role.RATINGS or file.layout.format == config.format
+            if file.layout.role is not Role.RATINGS
+            or file.layout.format in {config.format, UnknownLayout.format}
         ]
     if not found:
         chosen = "" if config.format == "auto" else f" in the layout {config.format}"

@@ -109,7 +109,20 @@ class UsersLayout:
         return f"{self.format}: {self.role}"
 
 
-AnyRatingsLayout = RatingsLayout | ParquetLayout
+@dataclass(frozen=True)
+class UnknownLayout:
+    """That of a file whose columns could not be found out, and why; reading it says so."""
+
+    reason: str
+    format: str = "unknown"
+    role: Literal[Role.RATINGS] = Role.RATINGS
+    scale: None = None
+
+    def __str__(self) -> str:
+        return self.format
+
+
+AnyRatingsLayout = RatingsLayout | ParquetLayout | UnknownLayout
 CatalogLayout = MoviesLayout | UsersLayout
 Layout = AnyRatingsLayout | CatalogLayout
 

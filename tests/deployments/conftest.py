@@ -88,6 +88,17 @@ class PrefectServer:
             pytest.fail(f"{method} {path}: {answer.status}: {text}")
         return json.loads(text)
 
+    def python(self, program: str) -> str:
+        """What a program of a line prints that speaks to the server."""
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            env=self.environment,
+            timeout=120,
+            text=True,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+
     @contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """A long-running command, which is ended with the block."""

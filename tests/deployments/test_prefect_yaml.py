@@ -16,7 +16,16 @@ PROJECT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load(PROJECT / "deployments" / "prefect.yaml")[
     "deployments"
 ]
-FLOW_FILES = {"ingest", "materialize", "train", "evaluate", "score", "pipeline", "experiment"}
+FLOW_FILES = {
+    "ingest",
+    "materialize",
+    "train",
+    "evaluate",
+    "score",
+    "pipeline",
+    "nightly",
+    "experiment",
+}
 each_deployment = pytest.mark.parametrize(
     "deployment", DEPLOYMENTS, ids=lambda d: f"{d['entrypoint']}/{d['name']}"
 )
@@ -76,6 +85,7 @@ def test_a_person_is_told_what_it_is_for(deployment: dict[str, Any]) -> None:
     assert deployment["work_pool"] == {"name": "deeprec"}
 
 
-def test_scoring_is_nightly() -> None:
-    (score,) = [d for d in DEPLOYMENTS if d["entrypoint"] == "flows.score.score_flow"]
-    assert ["30 2 * * *"] == [schedule["cron"] for schedule in score["schedules"]]
+def test_the_night_has_a_schedule_and_nothing_else_has() -> None:
+    (night,) = [d for d in DEPLOYMENTS if d.get("schedules")]
+    assert "flows.nightly.nightly_flow" == night["entrypoint"]
+    assert ["0 2 * * *"] == [schedule["cron"] for schedule in night["schedules"]]

@@ -1,7 +1,11 @@
 """What is deployed runs: on a real server, by a real worker, when told to and by itself."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +18,18 @@ from deeprec.progress import silent
 from deeprec.sample import write_sample
 from deeprec.vectors import materialize
 
-POSTER = Path(__file__).parents[2] / "deployments" / "config" / "poster.toml"
+PROJECT = Path(__file__).parents[2]
+POSTER = PROJECT / "deployments" / "config" / "poster.toml"
 WITHIN_S = 120
-SHORT = '["train.num_epochs=2"]'
+SHORT = json.dumps(
+    [
+        "train.num_epochs=2",
+        "train.optimizer=adam",
+        "train.learning_rate=0.001",
+        "model.center=biases",
+        "model.output_activation=identity",
+    ]
+)
 END_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -25,7 +38,63 @@ class Server(Protocol):
 
     def prefect(self, *arguments: str, timeout_s: float = ...) -> str: ...
 
+    def python(self, program: str) -> str: ...
+
     def worker_log(self) -> str: ...
+
+
+@dataclass
+class Webhook:
+    """A service of somebody else's that wants to be told; its address is on loopback."""
+
+    url: str
+    folder: Path
+    calls: list[str] = field(default_factory=list)
+
+    def automation(self, server: Server) -> Path:
+        """The project's example with the id of a block that holds the address."""
+        server.prefect("block", "register", "-m", "prefect.blocks.webhook")
+        block = json.loads(
+            server.python(
+                "import json; from prefect.blocks.webhook import Webhook; "
+                f"print(json.dumps(str(Webhook(url={self.url!r}).save('night-webhook'))))"
+            )
+        )
+        example = (PROJECT / "deployments" / "automations" / "night.yaml").read_text()
+        file = self.folder / "night.yaml"
+        file.write_text(example.replace("00000000-0000-0000-0000-000000000000", block))
+        return file
+
+    def wait_for_a_call(self, within_s: float) -> str:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if self.calls:
+                return self.calls[0]
+            time.sleep(0.2)
+        pytest.fail("the webhook was not called")
+
+
+@pytest.fixture
+def webhook(tmp_path: Path) -> Iterator[Webhook]:
+    hook = Webhook("", tmp_path)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            hook.calls.append(body.decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            del format, args
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
+        hook.url = f"http://127.0.0.1:{service.server_port}/"
+        thread = threading.Thread(target=service.serve_forever)
+        thread.start()
+        yield hook
+        service.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -77,18 +146,34 @@ def wait_for_a_scheduled_run(server: Server, deployment: str) -> dict[str, Any]:
 
 @pytest.mark.server
 @pytest.mark.timeout(600)
-def test_train_and_score_run_when_told_to_and_a_schedule_fires_by_itself(
-    home: Home, server: Server
+def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
+    home: Home, server: Server, webhook: Webhook
 ) -> None:
-    run_to_the_end(server, "train-flow/weekly", overrides=SHORT)
-    assert 1 == len(list(home.models.iterdir()))
+    drop = json.dumps([str(home.path / "sample")])
+    run_to_the_end(server, "nightly-flow/nightly", sources=drop, overrides=SHORT)
+    assert home.predictions.exists()
+    (night,) = artifacts(server, "markdown", "night")
+    assert "published run" in night["data"]
+    (checks,) = artifacts(server, "markdown", "night-checks")
+    assert "scores/as_the_ledger_says | healthy" in checks["data"]
 
-    run_to_the_end(server, "score-flow/nightly")
+    server.prefect("automation", "create", "--from-file", str(webhook.automation(server)))
+    run = ["deployment", "run", "nightly-flow/nightly", f'--param=sources=["{home.path}/none"]']
+    server.prefect(*run)
+    assert "failed" in webhook.wait_for_a_call(WITHIN_S)
+    assert "no such file or folder" in webhook.calls[0]
+
     first = home.predictions.stat().st_ino
+    server.prefect(
+        *("deployment", "schedule", "create", "nightly-flow/nightly", "--interval=15", "-y"),
+    )
+    ended = wait_for_a_scheduled_run(server, "nightly-flow/nightly")
+    assert "FAILED" == ended["state_type"], server.worker_log()  # its drop folder is not there
+    assert first == home.predictions.stat().st_ino
 
-    server.prefect("deployment", "schedule", "create", "score-flow/nightly", "--interval=15", "-y")
-    run = wait_for_a_scheduled_run(server, "score-flow/nightly")
-    assert "COMPLETED" == run["state_type"], server.worker_log()
+    run_to_the_end(server, "train-flow/manual", overrides=SHORT)
+    assert 1 == len(list(home.models.iterdir()))
+    run_to_the_end(server, "score-flow/manual")
     assert first != home.predictions.stat().st_ino
 
     run_to_the_end(

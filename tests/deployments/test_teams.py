@@ -39,17 +39,21 @@ def test_teams_share_no_name_queue_or_home(tmp_path: Path) -> None:
         (team,) = [tag.removeprefix("team:") for tag in each["tags"] if tag.startswith("team:")]
         assert each["name"].startswith(f"{team}-")
         assert team == each["work_pool"]["work_queue_name"]
+        for source in each["parameters"].get("sources", []):
+            assert source.endswith(f"/{team}")
         expected = {"env": {"DEEPREC_HOME": str(teams[team].path)}}
         assert expected == each["work_pool"]["job_variables"]
 
 
 def test_all_else_is_what_everybody_deploys(tmp_path: Path) -> None:
-    changed = {"name", "tags", "work_pool"}
+    changed = {"name", "tags", "work_pool", "parameters"}
     for deployment in DEPLOYMENTS:
         theirs = for_team(deployment, "alpha", Home(tmp_path))
         for key in deployment.keys() - changed:
             assert deployment[key] == theirs[key]
         assert "deeprec" == theirs["work_pool"]["name"]
+        for name in deployment["parameters"].keys() - {"sources"}:
+            assert deployment["parameters"][name] == theirs["parameters"][name]
 
 
 def test_what_is_printed_can_be_deployed(

@@ -1,0 +1,186 @@
+"""Champion and challenger: who scores is decided on the same held-out ratings, and written down.
+
+A challenger becomes champion when it is surely better: the 95 % interval over users of its RMSE
+minus the champion's lies below zero (resampling users, see `bootstrap`). It must also beat its own
+bias floor and have come through its export, which is what sealed it.
+"""
+
+from datetime import UTC, datetime
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.bundles import Bundle, open_bundle
+from deeprec.config import Config
+from deeprec.errors import BundleError
+from deeprec.evaluation import BIAS, bias_predictions_R, model_predictions_R
+from deeprec.home import Home
+from deeprec.measurement import HeldOut, measure
+from deeprec.prediction import Predictor
+from deeprec.progress import Progress, silent
+from deeprec.registry import (
+    Evaluation,
+    ModelStatus,
+    find_champion,
+    make_champion,
+    record_status,
+)
+from deeprec.splits import Part
+from deeprec.vectors import SplitRatings, read_split
+from deeprec.warehouse import Database, open_warehouse
+
+_CHALLENGER = "challenger"
+_CHAMPION = "champion"
+
+
+class ChallengeReport(BaseModel):
+    """How a challenger fared, in rating units, and what became of it.
+
+    `difference` is its RMSE minus the champion's, or minus the bias floor's where there is no
+    champion; `low` and `high` bound its 95 % interval over users.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    challenger: str
+    champion: str | None
+    part: Part
+    num_ratings: int
+    challenger_rmse: float
+    champion_rmse: float | None
+    floor_rmse: float
+    difference: float
+    difference_low: float | None
+    difference_high: float | None
+    is_promoted: bool
+    reason: str
+
+
+def challenge(
+    home: Home, bundle_id: str, config: Config, by: str, progress: Progress = silent
+) -> ChallengeReport:
+    """Hold a bundle against the champion, and make it champion if it is surely better.
+
+    Raises:
+        BundleError: the two cannot be compared: other splits, or ratings that one was fitted to.
+        SplitError: the split holds nothing back to compare on.
+    """
+    with open_warehouse(home, config.warehouse) as warehouse:
+        champion_id = find_champion(warehouse)
+        challenger = open_bundle(home.models / bundle_id)
+        champion = None
+        if champion_id and champion_id != bundle_id:
+            champion = open_bundle(home.models / champion_id)
+        told = challenger.config
+        ratings = read_split(warehouse, told.split, train_days=told.needs_days)
+    report = compare(challenger, champion, ratings, config, progress)
+    with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
+        _record(warehouse, report, by)
+    return report
+
+
+def compare(
+    challenger: Bundle,
+    champion: Bundle | None,
+    ratings: SplitRatings,
+    config: Config,
+    progress: Progress = silent,
+) -> ChallengeReport:
+    """How the two do on the same held-out ratings, and what follows; nothing is recorded."""
+    part = Part(config.nightly.compare_on)
+    told = config.evaluate.model_copy(update={"part": config.nightly.compare_on})
+    bundles = {_CHALLENGER: challenger} | ({_CHAMPION: champion} if champion else {})
+    for bundle in bundles.values():
+        _require_comparable(bundle, challenger, part)
+    known = ratings.part(Part.TRAIN)
+    held_out = HeldOut.of(known, ratings.part(part))
+    if not held_out.ratings.num_ratings:
+        raise BundleError(
+            f"{challenger.path}: the split leaves no {part} rating to compare models on; give it "
+            f"some, as --set split.{part}_fraction=0.05, or promote by hand"
+        )
+    predictions = {}
+    for name, bundle in bundles.items():
+        predictor = Predictor.over(bundle, bundle.model(told.device), known)
+        predictions[name] = model_predictions_R(predictor, held_out, told, progress)
+    predictions[BIAS] = bias_predictions_R(challenger, held_out)
+    opponent = _CHAMPION if champion else BIAS
+    scale = challenger.manifest.scale
+    figures, _ = measure(held_out, predictions, opponent, scale, told)
+    by_name = {figure.predictor: figure for figure in figures}
+    own, floor = by_name[_CHALLENGER], by_name[BIAS]
+    is_promoted, reason = _verdict(own, floor, opponent, config.nightly.min_improvement)
+    return ChallengeReport(
+        challenger=challenger.manifest.bundle_id,
+        champion=champion.manifest.bundle_id if champion else None,
+        part=part,
+        num_ratings=own.num_ratings,
+        challenger_rmse=own.rmse,
+        champion_rmse=by_name[_CHAMPION].rmse if champion else None,
+        floor_rmse=floor.rmse,
+        difference=own.minus_bias,  # `measure` holds all against the floor that it is told
+        difference_low=own.minus_bias_low,
+        difference_high=own.minus_bias_high,
+        is_promoted=is_promoted,
+        reason=reason,
+    )
+
+
+def _require_comparable(bundle: Bundle, challenger: Bundle, part: Part) -> None:
+    """Refuse a bundle that may have seen the held-out ratings."""
+    manifest = bundle.manifest
+    if manifest.split_id != challenger.manifest.split_id:
+        raise BundleError(
+            f"{bundle.path}: was trained under another split than {challenger.path}, so it may "
+            "have seen what that holds back; keep to one split, or promote by hand"
+        )
+    if part in manifest.trained_on:
+        raise BundleError(
+            f"{bundle.path}: was fitted to {part} ratings too; compare on test "
+            "(nightly.compare_on), or promote by hand"
+        )
+    if manifest.largest_difference > manifest.tolerance:
+        raise BundleError(
+            f"{bundle.path}: its graph is {manifest.largest_difference:.1e} off the model it was "
+            f"made from, more than the {manifest.tolerance:.1e} it was sealed under"
+        )
+
+
+def _verdict(own: Evaluation, floor: Evaluation, opponent: str, margin: float) -> tuple[bool, str]:
+    """Whether the challenger is promoted, and why or why not."""
+    if opponent == BIAS:
+        surely_worse = own.minus_bias_low is not None and own.minus_bias_low > 0
+        beside = f"RMSE {own.rmse:.4f} against {floor.rmse:.4f} of its bias floor"
+        if surely_worse:
+            return False, f"surely worse than biases alone: {beside}"
+        return True, f"the first model: {beside}"
+    by = f"{abs(own.minus_bias):.4f} RMSE"
+    if own.minus_bias_low is None or own.minus_bias_high is None:
+        return False, "the ratings of one user cannot tell the two apart"
+    interval = f"95% interval {own.minus_bias_low:+.4f} to {own.minus_bias_high:+.4f}"
+    if own.rmse >= floor.rmse:
+        return False, f"not better than its bias floor: {own.rmse:.4f} against {floor.rmse:.4f}"
+    if own.minus_bias_high < -margin:
+        return True, f"better than the champion by {by} ({interval})"
+    side = "better" if own.minus_bias < 0 else "worse"
+    wanted = f"a margin of {margin:g}" if margin else "zero"
+    return False, f"{side} than the champion by {by}, but not surely: {interval}, against {wanted}"
+
+
+def _record(warehouse: Database, report: ChallengeReport, by: str) -> None:
+    """Enter the comparison, and what became of the challenger."""
+    warehouse.run(
+        "models/record_challenge",
+        **report.model_dump(mode="json"),
+        decided_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+    if report.is_promoted:
+        make_champion(warehouse, report.challenger, by, report.reason)
+    elif find_champion(warehouse) != report.challenger:
+        record_status(warehouse, report.challenger, ModelStatus.REJECTED, by, report.reason)
+
+
+def fits(bundle: Bundle, warehouse: Database) -> bool:
+    """Whether the warehouse still has every movie that a bundle knows."""
+    movie_ids_N = warehouse.table("vectors/movies")["movie_id"].to_numpy()
+    return bool(np.isin(bundle.vocabulary.movie_ids_M, movie_ids_N).all())

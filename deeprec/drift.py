@@ -1,0 +1,101 @@
+"""How far data have moved since the last published run: profiles of them, and one number each.
+
+The population stability index of shares p then and q now is the sum of (q - p) ln(q / p) over
+buckets: the symmetric Kullback-Leibler divergence (Kullback and Leibler 1951). By the custom of
+credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006).
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.warehouse import Database
+
+Profile = Mapping[str, int]  # how often each bucket of a quantity occurs
+
+RATINGS = "ratings"
+ACTIVITY = "activity"
+PREDICTIONS = "predictions"
+QUANTITIES = (RATINGS, ACTIVITY, PREDICTIONS)
+_SMALLEST_SHARE = 1e-4  # of a bucket that does not occur; its logarithm would be infinite
+_NUM_SAMPLED = 1000  # users whose predictions are looked at
+
+
+def stability_index(before: Profile, now: Profile) -> float:
+    """The population stability index between two profiles; 0 where they agree."""
+    totals = sum(before.values()), sum(now.values())
+    if not all(totals):
+        return 0.0
+    index = 0.0
+    for bucket in before.keys() | now.keys():
+        p, q = (
+            max(profile.get(bucket, 0) / total, _SMALLEST_SHARE)
+            for profile, total in zip((before, now), totals, strict=True)
+        )
+        index += (q - p) * math.log(q / p)
+    return index
+
+
+def profile_ratings(warehouse: Database) -> dict[str, Profile]:
+    """How ratings are given, and how many of them users give."""
+    return {
+        quantity: _profile(warehouse.table(f"profiles/{quantity}"))
+        for quantity in (RATINGS, ACTIVITY)
+    }
+
+
+def profile_predictions(scores: Database, storage: str) -> Profile:
+    """How the predictions of 1,000 users lie, who are drawn by a hash of their ids."""
+    users = scores.table("scores/sampled_users", num_users=_NUM_SAMPLED)
+    return _profile(scores.table_with(f"scores/{storage}/profile", users))
+
+
+def read_profile(warehouse: Database, quantity: str) -> tuple[str, Profile] | None:
+    """The run published last, and how a quantity lay then; None before the first."""
+    last = warehouse.rows("profiles/last_run")
+    if not last:
+        return None
+    ((run_id,),) = last
+    table = warehouse.table("profiles/of_run", run_id=run_id, quantity=quantity)
+    return str(run_id), _profile(table)
+
+
+def record_profiles(warehouse: Database, run_id: str, profiles: Mapping[str, Profile]) -> None:
+    """Keep a published run's profiles, for the next to be held against."""
+    warehouse.run("profiles/forget", run_id=run_id)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for quantity, profile in profiles.items():
+        batch = pa.table(
+            {"bucket": list(profile), "num_rows": pa.array(profile.values(), pa.int64())}
+        )
+        warehouse.run_with("profiles/record", batch, run_id=run_id, quantity=quantity, taken_at=now)
+
+
+class Drift(BaseModel):
+    """How far a published run was from the one before it in one quantity."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    quantity: str
+    psi: float
+
+
+def read_drift(warehouse: Database) -> tuple[Drift, ...]:
+    """Every published run but the first, oldest first, in each quantity."""
+    profiles: dict[str, dict[str, dict[str, int]]] = {}
+    for run_id, quantity, bucket, num_rows in warehouse.rows("profiles/all"):
+        of_run = profiles.setdefault(quantity, {}).setdefault(run_id, {})
+        of_run[bucket] = num_rows
+    return tuple(
+        Drift(run_id=run_id, quantity=quantity, psi=stability_index(before, now))
+        for quantity, runs in profiles.items()
+        for (before, (run_id, now)) in zip(runs.values(), list(runs.items())[1:], strict=False)
+    )
+
+
+def _profile(table: pa.Table) -> dict[str, int]:
+    return dict(zip(table["bucket"].to_pylist(), table["num_rows"].to_pylist(), strict=True))

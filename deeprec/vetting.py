@@ -1,0 +1,89 @@
+"""What a scored run must come through before it is published: its checks, and its drift."""
+
+from collections.abc import Mapping
+
+from deeprec.checks import CheckResult, check_recommendations, check_scores, drift_result
+from deeprec.config import ChecksConfig
+from deeprec.drift import (
+    PREDICTIONS,
+    Profile,
+    profile_predictions,
+    profile_ratings,
+    read_profile,
+    stability_index,
+)
+from deeprec.prediction import ends_in_hundredths
+from deeprec.ratings import RatingScale
+from deeprec.runs import ScoringPlan, stored_sums
+from deeprec.warehouse import Database
+
+_HUNDREDTHS = 100
+
+
+def vet_scores(
+    scores: Database, plan: ScoringPlan, scale: RatingScale, config: ChecksConfig
+) -> tuple[tuple[CheckResult, ...], Profile]:
+    """What the run's file alone tells, and how its predictions lie."""
+    storage = plan.config.storage
+    lowest, highest = ends_in_hundredths(scale)
+    num_rows, checksum = stored_sums(scores, storage)
+    results = check_scores(
+        scores,
+        storage,
+        config,
+        num_movies=plan.num_movies,
+        top_n=plan.config.top_n,
+        lowest=lowest / _HUNDREDTHS,
+        highest=highest / _HUNDREDTHS,
+        num_rows=num_rows,
+        checksum=checksum,
+    )
+    return results, profile_predictions(scores, storage)
+
+
+def vet_against_ratings(
+    scores: Database, warehouse: Database, plan: ScoringPlan, config: ChecksConfig
+) -> tuple[CheckResult, ...]:
+    """What the ratings tell of the run's file; nothing once they are others than it was made of."""
+    if warehouse.rows("vectors/built_from") != [(plan.data_digest,)]:
+        return ()
+    recommendations = scores.table("scores/recommendations")
+    return check_recommendations(warehouse, recommendations, config)
+
+
+def vet_drift(
+    warehouse: Database, plan: ScoringPlan, predictions: Profile, config: ChecksConfig
+) -> tuple[tuple[CheckResult, ...], dict[str, Profile]]:
+    """How far ratings, activity and predictions are from the last published run's; profiles.
+
+    Another model predicts otherwise, and was weighed before: that is told, and blocks nothing.
+    """
+    profiles = {**profile_ratings(warehouse), PREDICTIONS: predictions}
+    last = warehouse.rows("scores/last_publication")
+    if last and last[0][1] != plan.bundle_id:
+        severity = {f"drift.{PREDICTIONS}": "warn"} | config.severity
+        config = config.model_copy(update={"severity": severity})
+    return drift_since_published(warehouse, profiles, config), profiles
+
+
+def drift_since_published(
+    warehouse: Database, profiles: Mapping[str, Profile], config: ChecksConfig
+) -> tuple[CheckResult, ...]:
+    """A check a quantity, of those that the last published run has a profile of."""
+    results = []
+    for quantity, now in profiles.items():
+        before = read_profile(warehouse, quantity)
+        if before is not None and before[1]:
+            run_id, then = before
+            results.append(drift_result(quantity, stability_index(then, now), run_id, config))
+    return tuple(result for result in results if result)
+
+
+def largest_drift(warehouse: Database) -> float:
+    """The larger population stability index of ratings and activity since the published run."""
+    indexes = [
+        stability_index(before[1], now)
+        for quantity, now in profile_ratings(warehouse).items()
+        if (before := read_profile(warehouse, quantity)) is not None and before[1]
+    ]
+    return max(indexes, default=0.0)

@@ -1,0 +1,4 @@
+-- One new row a bundle.
+insert into models
+select *
+from batch;

@@ -1,0 +1,4 @@
+-- At most one row: the bundle that scores.
+select bundle_id
+from registry
+where status = 'champion';

@@ -1,0 +1,2 @@
+-- Forgets every bundle trained here, so that each is trained anew.
+delete from models;

@@ -1,0 +1,2 @@
+-- Forgets what has become of bundles.
+delete from model_changes;

@@ -1,0 +1,5 @@
+-- One row: how many recommendations this file publishes, and the sum of their hashes.
+select
+    count(*) as num_rows,
+    sum(hash(user_id, rank, movie_id, predicted_rating::decimal(9, 2))) as hash_sum
+from recommendations;
