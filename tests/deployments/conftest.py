@@ -1,6 +1,5 @@
 """A real Prefect server on loopback, a process worker, and the project deployed to them."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from socket import create_server
 from typing import Any
 
 import pytest
+from prefect.client.base import PrefectHttpxSyncClient
 
 from deeprec.home import Home
 
@@ -76,17 +76,8 @@ class PrefectServer:
 
     def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """What the server answers, without a command's two seconds."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {"Content-Type": "application/json"}
-        try:
-            connection.request(method, f"/api{path}", json.dumps(body), headers)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        finally:
-            connection.close()
-        if answer.status >= 400:
-            pytest.fail(f"{method} {path}: {answer.status}: {text}")
-        return json.loads(text)
+        with PrefectHttpxSyncClient(base_url=self.environment["PREFECT_API_URL"]) as client:
+            return client.request(method, path, json=body).json()
 
     def python(self, program: str) -> str:
         """What a program of a line prints that speaks to the server."""
