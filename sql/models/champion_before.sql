@@ -1,8 +1,16 @@
 -- At most one row: the bundle that was champion last before the one that is.
-select bundle_id
-from model_changes
-where
-    status = 'champion'
-    and bundle_id not in (select registry.bundle_id from registry where registry.status = 'champion')
-order by change_id desc
+with champions as (
+    select
+        bundle_id,
+        max(change_id) as change_id
+    from model_changes
+    where status = 'champion'
+    group by bundle_id
+)
+
+select champions.bundle_id
+from champions
+inner join registry using (bundle_id)
+where registry.status != 'champion'
+order by champions.change_id desc
 limit 1;

@@ -164,13 +164,6 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
     assert "no such file or folder" in webhook.calls[0]
 
     first = home.predictions.stat().st_ino
-    server.prefect(
-        *("deployment", "schedule", "create", "nightly-flow/nightly", "--interval=15", "-y"),
-    )
-    ended = wait_for_a_scheduled_run(server, "nightly-flow/nightly")
-    assert "FAILED" == ended["state_type"], server.worker_log()  # its drop folder is not there
-    assert first == home.predictions.stat().st_ino
-
     run_to_the_end(server, "train-flow/manual", overrides=SHORT)
     assert 1 == len(list(home.models.iterdir()))
     run_to_the_end(server, "score-flow/manual")
@@ -182,8 +175,16 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
         sources=json.dumps([str(home.path / "sample")]),
         protocol="random-90-10",
         only='["shallow-128"]',
-        overrides=SHORT,
+        overrides='["train.num_epochs=2"]',
     )
     (page,) = artifacts(server, "markdown", "experiment-poster")
     assert "shallow-128" in page["data"]
     assert "data:image/png;base64," in page["data"]
+
+    second = home.predictions.stat().st_ino
+    server.prefect(
+        *("deployment", "schedule", "create", "nightly-flow/nightly", "--interval=15", "-y"),
+    )
+    ended = wait_for_a_scheduled_run(server, "nightly-flow/nightly")
+    assert "FAILED" == ended["state_type"], server.worker_log()  # its drop folder is not there
+    assert second == home.predictions.stat().st_ino

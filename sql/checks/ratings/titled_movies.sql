@@ -13,4 +13,4 @@ select
 from shares
 where
     untitled_share > $max_untitled_fraction
-    and exists (select 1 from movies where title is not null);
+    and (select count(movies.title) from movies) > 0;
