@@ -7,7 +7,6 @@ bias floor and have come through its export, which is what sealed it.
 
 from datetime import UTC, datetime
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import Bundle, open_bundle
@@ -16,7 +15,7 @@ from deeprec.errors import BundleError
 from deeprec.evaluation import BIAS, bias_predictions_R, model_predictions_R
 from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
-from deeprec.prediction import Predictor
+from deeprec.prediction import Predictor, check_vocabulary
 from deeprec.progress import Progress, silent
 from deeprec.registry import (
     Evaluation,
@@ -25,8 +24,9 @@ from deeprec.registry import (
     make_champion,
     record_status,
 )
+from deeprec.runs import check_scale
 from deeprec.splits import Part
-from deeprec.vectors import SplitRatings, read_split
+from deeprec.vectors import SplitRatings, data_digest, read_split
 from deeprec.warehouse import Database, open_warehouse
 
 _CHALLENGER = "challenger"
@@ -180,7 +180,12 @@ def _record(warehouse: Database, report: ChallengeReport, by: str) -> None:
         record_status(warehouse, report.challenger, ModelStatus.REJECTED, by, report.reason)
 
 
-def fits(bundle: Bundle, warehouse: Database) -> bool:
-    """Whether the warehouse still has every movie that a bundle knows."""
-    movie_ids_N = warehouse.table("vectors/movies")["movie_id"].to_numpy()
-    return bool(np.isin(bundle.vocabulary.movie_ids_M, movie_ids_N).all())
+def why_unfit(bundle: Bundle, warehouse: Database) -> str:
+    """Why a bundle cannot score the warehouse any more; empty where it can."""
+    movies = warehouse.table("vectors/movies")
+    try:
+        check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
+        check_scale(bundle, warehouse, data_digest(warehouse))
+    except BundleError as error:
+        return str(error)
+    return ""

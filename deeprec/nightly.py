@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import open_bundle
-from deeprec.challenge import ChallengeReport, challenge, fits
+from deeprec.challenge import ChallengeReport, challenge, why_unfit
 from deeprec.checks import CheckResult, check_ratings, record_checks, require_healthy
 from deeprec.config import Config
 from deeprec.drift import profile_ratings
@@ -226,8 +226,8 @@ class _Night:
         last = warehouse.rows("models/last_trained")
         if not champion or not last:
             return "there is no champion yet", ""
-        if not fits(open_bundle(self.home.models / champion), warehouse):
-            return "the champion knows movies that are gone", ""
+        if unfit := why_unfit(open_bundle(self.home.models / champion), warehouse):
+            return f"the champion cannot score these ratings: {unfit}", ""
         ((_, trained_at),) = last
         age = datetime.now(UTC).replace(tzinfo=None) - trained_at
         days = age.total_seconds() / _SECONDS_A_DAY
@@ -269,8 +269,9 @@ class _Night:
             champion = find_champion(warehouse)
             if champion == self.trained:
                 return Outcome.SKIPPED, f"{champion} is champion already"
-            if champion and not fits(open_bundle(self.home.models / champion), warehouse):
-                why = "the champion before knew movies that are gone"
+            unfit = champion and why_unfit(open_bundle(self.home.models / champion), warehouse)
+            if unfit:
+                why = f"the champion before cannot score these ratings: {unfit}"
                 with warehouse.transaction():
                     make_champion(warehouse, self.trained, _BY, why)
                 return Outcome.WARNED, f"{self.trained} is champion: {why}"

@@ -31,9 +31,11 @@ def _read_chunk(chunk: Chunk, layout: CatalogLayout) -> Batch:
     found: dict[int, Movie | User] = {}
     refused: dict[int, tuple[bytes, Reason]] = {}
     for row, line in enumerate(chunk.data.split(b"\n")[: chunk.num_rows]):
-        if row in names or not line.strip():
+        if not line.strip():
             continue
         said = layout.read_line(_decode(line))
+        if row in names and said is Reason.NOT_A_NUMBER:
+            continue
         if isinstance(said, Reason):
             refused[row] = (line, said)
         else:

@@ -16,8 +16,8 @@ from deeprec.errors import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 2**20  # bytes; a chunk may be smaller
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DIGEST_BLOCK = 2**20
 
 
@@ -155,7 +155,7 @@ def first_lines(path: Path, num_bytes: int = 2**16) -> bytes:
         SourceError: it cannot be read or unpacked.
     """
     with open_hashed(path) as file:
-        return _unpacked(file).read(num_bytes).removeprefix(_BYTE_ORDER_MARK)
+        return _unpacked(file).read(num_bytes).removeprefix(BYTE_ORDER_MARK)
 
 
 def _unpacked(file: HashedFile) -> BinaryIO:
@@ -167,7 +167,7 @@ def _unpacked(file: HashedFile) -> BinaryIO:
 def _blocks(stream: BinaryIO, path: Path, block_bytes: int) -> Iterator[tuple[int, bytes]]:
     """Whole lines and the number of the first; the last line is given an end if it has none."""
     first_line = 1
-    rest = stream.read(block_bytes).removeprefix(_BYTE_ORDER_MARK)
+    rest = stream.read(block_bytes).removeprefix(BYTE_ORDER_MARK)
     while rest:
         head, end, rest = rest.rpartition(b"\n")
         if head or end:

@@ -15,7 +15,7 @@ import polars as pl
 
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows
-from deeprec.readers.chunks import Chunk, read_chunks
+from deeprec.readers.chunks import BYTE_ORDER_MARK, Chunk, read_chunks
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
@@ -78,6 +78,8 @@ class _ChunkReader:
         is_sure_R &= _has_all_fields(self._chunk, self._layout)
         if self._layout.names_line:
             is_sure_R[self._places.names_rows()] = False
+        if self._chunk.data.startswith(BYTE_ORDER_MARK):  # which the parser passes over
+            is_sure_R[0] = False
         doubtful_D = np.flatnonzero(~is_sure_R)
         lines = dict(zip(doubtful_D.tolist(), self._places.lines(doubtful_D), strict=True))
         verdicts = {row: judge(line, self._layout, self._scale) for row, line in lines.items()}
@@ -163,11 +165,19 @@ def _parsed_text(chunk: Chunk, layout: RatingsLayout) -> bytes:
 
 
 def _has_all_fields(chunk: Chunk, layout: RatingsLayout) -> npt.NDArray[np.bool_]:
-    """Which lines have as many fields as they should; the parser itself fills up and cuts off."""
+    """Which lines have as many fields as they should; the parser itself fills up and cuts off.
+
+    A line has not where a quote is opened in one field and closed in another, or never.
+    """
     data = np.frombuffer(_parsed_text(chunk, layout), dtype=np.uint8)
     marks = np.flatnonzero((data == ord(_parsed_separator(layout))) | (data == ord("\n")))
     ends = np.flatnonzero(data[marks] == ord("\n"))
-    return np.asarray(np.diff(ends, prepend=-1) == len(layout.columns))
+    has_all_R = np.asarray(np.diff(ends, prepend=-1) == len(layout.columns))
+    if len(layout.separator) == 1 and b'"' in chunk.data:
+        quotes = np.flatnonzero(data == ord('"'))
+        is_open = np.diff(np.searchsorted(quotes, marks), prepend=0) % 2 == 1
+        has_all_R[np.searchsorted(ends, np.flatnonzero(is_open))] = False
+    return has_all_R
 
 
 def _schema(layout: RatingsLayout) -> pl.Schema:

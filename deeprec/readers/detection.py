@@ -40,7 +40,6 @@ _GIVEN: dict[str, RatingsLayout] = {
     "netflix-combined": netflix.COMBINED,
     "ml-100k": movielens.RATINGS_100K,
     "ml-1m": movielens.RATINGS_1M,
-    "ml-csv": movielens.RATINGS_CSV,
 }
 # What the first line of a ratings file of another name looks like.
 _LOOKS: dict[str, RatingsLayout] = {
@@ -166,6 +165,8 @@ def _layout(path: Path, config: IngestConfig) -> Layout:
         return by_name
     if config.format in _GIVEN:
         return _GIVEN[config.format]
+    if config.format == "ml-csv":
+        return _with_names(path, config)
     if config.format == "table" or _plain_name(path).endswith(".parquet"):
         return _table(path, config)
     first = first_lines(path).decode("utf-8", errors="replace").partition("\n")[0]
@@ -180,6 +181,17 @@ def _table(path: Path, config: IngestConfig) -> RatingsLayout | ParquetLayout:
         parquet_layout if _plain_name(path).endswith(".parquet") else csv_layout
     )
     return read(path, config.columns)
+
+
+def _with_names(path: Path, config: IngestConfig) -> Layout:
+    """The layout of the later MovieLens ratings, whose first line must be names: it is no row."""
+    layout = _table(path, config)
+    if layout != movielens.RATINGS_CSV:
+        raise SourceError(
+            f"{path}: its first line is not {','.join(movielens.CSV_NAMES)}, as that of the layout "
+            "ml-csv is; leave out ingest.format to have it read by its names"
+        )
+    return layout
 
 
 def _known_by_name(path: Path) -> Layout | None:

@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, date, datetime, timedelta
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}(\.0*)?")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})(\.0*)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DAY = re.compile(r"\+?([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - moments are kept as UTC without a zone
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**63 - 1
@@ -21,9 +21,10 @@ def clean(field: str) -> str:
 
 def integer(field: str) -> int | None:
     """The whole number that fits 64 bits, or None."""
-    if not _INTEGER.fullmatch(field):
+    found = _INTEGER.fullmatch(field)
+    if not found:
         return None
-    value = int(field.partition(".")[0])
+    value = int(found[1] + found[2])
     return value if _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER else None
 
 

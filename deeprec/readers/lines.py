@@ -68,12 +68,13 @@ def blame(line: bytes, reason: Reason) -> Reason:
 
 def split(text: str, separator: str) -> list[str]:
     """The fields of a line; one in quotes may hold separators."""
-    if '"' in text and len(separator) == 1:
+    fields = text.split(separator)
+    if len(separator) == 1 and any(field.count('"') % 2 for field in fields):
         try:
             return next(csv.reader([text], delimiter=separator))
         except csv.Error:  # a quote that never ends, past the reader's limit
             return []
-    return text.split(separator)
+    return fields
 
 
 def judge_fields(

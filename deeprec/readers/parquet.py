@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from deeprec.errors import SourceError
@@ -24,6 +25,19 @@ from deeprec.readers.rejections import Reason, printable
 _ROWS_AT_ONCE = 2**20
 _MICROSECONDS = 1_000_000
 _MOMENT = pl.Datetime("us")
+_HELD = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_decimal128,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_duration,
+    pa.types.is_binary,
+    pa.types.is_null,
+)
+_COUNTS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
 
 
 def read_parquet(
@@ -53,10 +67,52 @@ def _tables(path: Path, layout: ParquetLayout) -> Iterator[pl.DataFrame]:
     names = {name: column for column, name in layout.names}
     try:
         with pq.ParquetFile(path) as file:
+            num_missing = file.metadata.num_rows
             for rows in file.iter_batches(_ROWS_AT_ONCE, columns=list(names)):
-                yield pl.DataFrame(pl.from_arrow(rows)).rename(names)
-    except (OSError, pa.ArrowException) as error:
+                columns = [_plain(column) for column in rows.columns]
+                plain = pa.RecordBatch.from_arrays(columns, rows.schema.names)
+                yield pl.DataFrame(pl.from_arrow(plain)).rename(names)
+                num_missing -= rows.num_rows
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read as Parquet: {error}") from error
+    if num_missing:
+        raise SourceError(
+            f"{path}: cannot be read as Parquet: holds {abs(num_missing):,} rows "
+            f"{'fewer' if num_missing > 0 else 'more'} than it says"
+        )
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The column in a type that polars holds whatever its values are.
+
+    Moments are UTC as they are stored, whether or not their zone is known here; what is no number,
+    text or moment becomes the name of its type.
+    """
+    dtype = column.type
+    if pa.types.is_dictionary(dtype):
+        return _plain(column.dictionary_decode())
+    if pa.types.is_timestamp(dtype):
+        return column.view(pa.timestamp(dtype.unit))
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
+        return _decoded(column)
+    if any(is_held(dtype) for is_held in _HELD):
+        return column
+    if pa.types.is_decimal(dtype):
+        return column.cast(pa.string())
+    return pc.if_else(column.is_valid(), str(dtype), pa.scalar(None, pa.string()))
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Text, its bad bytes spelt out; the file calls it UTF-8, which nobody has checked."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        texts = (
+            text and text.decode(errors="backslashreplace")
+            for text in column.cast(pa.large_binary()).to_pylist()
+        )
+        return pa.array(texts, pa.large_string())
+    return column
 
 
 def _read_rows(
@@ -78,7 +134,7 @@ def _read_rows(
     is_sure_R = _is_sure(typed, layout.dates, scale)
     found: list[tuple[int | float | None, ...]] = []
     refused: list[tuple[int, int, str, str]] = []
-    doubtful = table.filter(~is_sure_R).rows(named=True)
+    doubtful = table.filter(~is_sure_R).with_columns(_readable(table)).rows(named=True)
     for line, row in zip(lines.filter(~is_sure_R), doubtful, strict=True):
         fields: dict[Column, str] = {
             column: "" if row[column] is None else str(row[column]) for column, _ in layout.names
@@ -121,13 +177,32 @@ def _moment(table: pl.DataFrame, dates: DateKind | None) -> pl.Expr:
         seconds = column.cast(pl.Int64, strict=False)
         known = pl.when(seconds.is_between(0, LAST_SECOND)).then(seconds)
         return (known * _MICROSECONDS).cast(_MOMENT)
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
-        return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).cast(_MOMENT)
-    if dtype.is_temporal() and dtype not in {pl.Time, pl.Duration}:
-        return column.cast(_MOMENT, strict=False)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        return _near(column, dtype).cast(_MOMENT)
     if dtype == pl.String:
         return column.str.to_date("%Y-%m-%d", strict=False).cast(_MOMENT)
     return pl.lit(None, _MOMENT)
+
+
+def _near(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Moments of the years 1 to 9999, else null: a cast of others wraps around, or panics."""
+    counts_a_day = _COUNTS_A_DAY[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    day = column.to_physical() // counts_a_day
+    return pl.when(day.is_between(_FIRST_DAY, _LAST_DAY)).then(column)
+
+
+def _readable(table: pl.DataFrame) -> list[pl.Expr]:
+    """Columns of moments and times as text, of which Python cannot hold every one."""
+    texts = []
+    for name, dtype in table.schema.items():
+        if dtype.is_temporal():
+            column = pl.col(name)
+            count = column.to_physical().cast(pl.String) + f" {dtype}"
+            is_day = isinstance(dtype, pl.Date | pl.Datetime)
+            texts.append(
+                pl.coalesce(_near(column, dtype).cast(pl.String), count) if is_day else count
+            )
+    return texts
 
 
 def _is_sure(

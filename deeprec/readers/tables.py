@@ -13,8 +13,10 @@ from deeprec.readers.chunks import first_lines
 from deeprec.readers.fields import clean, integer, iso_moment
 from deeprec.readers.layouts import Column, DateKind, ParquetLayout, RatingsLayout
 from deeprec.readers.lines import split
+from deeprec.readers.rejections import printable
 
 FORMAT = "table"
+_LONGEST_NAMES = 2**15  # bytes; of more, the end is not among the file's first lines
 _NAMES: dict[Column, tuple[str, ...]] = {
     "user_id": ("user_id", "userid", "user", "customer_id", "customerid", "uid"),
     "movie_id": ("movie_id", "movieid", "movie", "item_id", "itemid", "item"),
@@ -29,9 +31,19 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
     Raises:
         SourceError: it has no such line, or a needed column is not in it.
     """
-    lines = first_lines(path).decode("utf-8", errors="replace").splitlines() or [""]
+    head = first_lines(path)
+    if len(head) > _LONGEST_NAMES and b"\n" not in head:
+        raise SourceError(
+            f"{path}:1: a line of more than {_LONGEST_NAMES:,} bytes; expected column names"
+        )
+    lines = head.decode("utf-8", errors="replace").split("\n")
+    if "\r" in lines[0].rstrip("\r"):
+        raise SourceError(
+            f"{path}:1: a carriage return within the line of names; expected lines that end in a "
+            "line feed, as an old Mac's do not"
+        )
     separator = max(",\t;|", key=lines[0].count)
-    names = [clean(name) for name in lines[0].split(separator)]
+    names = [clean(name) for name in split(lines[0], separator)]
     if tuple(names) == movielens.CSV_NAMES:
         return movielens.RATINGS_CSV
     places = {names.index(name): column for column, name in _match(path, names, columns).items()}
@@ -52,9 +64,14 @@ def parquet_layout(path: Path, columns: ColumnsConfig) -> ParquetLayout:
     """
     try:
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+        names = _match(path, schema.names, columns)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from error
-    names = _match(path, schema.names, columns)
+    for name in names.values():
+        if schema.names.count(name) > 1:
+            raise SourceError(
+                f"{path}: has {schema.names.count(name)} columns {name}; expected one of each name"
+            )
     dates = None
     if "rated_at" in names:
         is_count = pa.types.is_integer(schema.field(names["rated_at"]).type)
@@ -76,11 +93,21 @@ def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Col
             found[column] = named[0]
         elif wanted or column != "rated_at":
             raise SourceError(
-                f"{path}: no column {wanted or column} among {', '.join(names) or 'none'}; "
+                f"{path}: no column {wanted or column} among {_shown(names) or 'none'}; "
                 "expected a first line of column names; "
                 f"say which column it is with ingest.columns.{column}"
             )
+    if len({*found.values()}) < len(found):
+        raise SourceError(
+            f"{path}: {', '.join(f'{column} is {name}' for column, name in found.items())}; "
+            "expected a column of its own for each; say which it is with ingest.columns"
+        )
     return found
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The names as a message can hold them: a first line need not be one of names."""
+    return printable(", ".join(names).encode(errors="backslashreplace"))
 
 
 def _kind_of_dates(values: Iterable[str]) -> DateKind:

@@ -64,3 +64,19 @@ def test_users(layout: CatalogLayout, text: bytes, tmp_path: Path) -> None:
     rows, rejected = read(text, layout, tmp_path)
     assert [(1,)] == rows
     assert ["not_a_number", "wrong_column_count"] == [row[2] for row in rejected]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected", "reasons"),
+    [
+        (b"id,name,genres\n", [(7, "B", None)], []),
+        (b"5,A,x\n", [(5, "A", None), (7, "B", None)], []),
+        (b"movieId,title,genres\r5,A,x\n", [(7, "B", None)], ["wrong_column_count"]),
+    ],
+    ids=["names", "a movie", "an old Mac's line ends"],
+)
+def test_a_first_line_of_movies_is_passed_over_only_where_it_names_columns(
+    first: bytes, expected: list[object], reasons: list[str], tmp_path: Path
+) -> None:
+    rows, rejected = read(first + b"7,B,x\n", movielens.MOVIES_CSV, tmp_path)
+    assert (expected, reasons) == (rows, [row[2] for row in rejected])

@@ -117,6 +117,7 @@ def test_a_line_that_cannot_be_used_says_why(line: bytes, reason: str, tmp_path:
         b' 1 \t"2"\t3.0\t 881250949',
         b"+1\t02\t3e0\t881250949",
         b"1.0\t2\t3.\t881250949.0",
+        b" " + b"0" * 5000 + b"1\t+" + b"0" * 30 + b"2\t3\t881250949",
     ],
 )
 def test_a_line_that_plainly_says_it_is_read(line: bytes, tmp_path: Path) -> None:
@@ -163,6 +164,16 @@ def test_a_quoted_field_may_hold_separators(tmp_path: Path) -> None:
     assert [] == rejected
 
 
+@pytest.mark.parametrize("line", [b'1,"Up, 2,3.5,', b'1,",2,3.5,', b'1,"Up, 2,3.5,"'])
+def test_a_quote_that_ends_in_another_field_makes_them_one(line: bytes, tmp_path: Path) -> None:
+    text = b'user,title,movie,rating,note\n"1","Up",2,3.5,""\n1,U"p",2,3.5,\n' + line + b"\n"
+    rows, rejected = read(text, TABLE, tmp_path)
+    assert ([2, 3], [(4, "wrong_column_count")]) == (
+        [row[5] for row in rows],
+        [(row[1], row[3]) for row in rejected],
+    )
+
+
 def test_timestamps_are_kept_as_utc(tmp_path: Path) -> None:
     text = (
         b"u,m,r,t\n1,1,1,2005-09-06 12:00:00\n1,2,1,2005-09-06T12:00:00Z\n"
@@ -201,6 +212,20 @@ def test_a_cut_packed_file_is_refused(cut: int, tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     rows, rejected = read(b"\xef\xbb\xbf7:\n1,3,2005-09-06\n", netflix.COMBINED, tmp_path)
     assert (1, []) == (len(rows), rejected)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2**20])
+def test_a_byte_order_mark_elsewhere_is_part_of_its_line(chunk_bytes: int, tmp_path: Path) -> None:
+    good = b"1\t2\t3\t4\n"
+    rows, rejected = read(
+        good + b"\xef\xbb\xbf" + good, movielens.RATINGS_100K, tmp_path, chunk_bytes
+    )
+    assert ([1], [2]) == ([row[5] for row in rows], [row[1] for row in rejected])
+
+
+def test_a_long_line_of_digits_is_refused_at_once(tmp_path: Path) -> None:
+    line = b"1\t2\t" + b"9" * 2**20 + b"x\t4\n"  # hours, were each split of the digits tried
+    assert [(1, "not_a_number")] == reasons(line, movielens.RATINGS_100K, tmp_path)
 
 
 PIECES = st.sampled_from(

@@ -2,6 +2,8 @@ import gzip
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deeprec.config import Format, IngestConfig
@@ -127,6 +129,8 @@ def test_a_layout_that_a_folder_lacks_is_named(tmp_path: Path) -> None:
         (b"user,film,points\n1,2,3\n", "no column movie_id among user, film, points"),
         (b"", "no column user_id"),
         (b"1,2,3\n", "no column user_id among 1, 2, 3"),
+        (PLAIN[:-7] + b"," * 2**17 + PLAIN[-7:], ":1: a line of more than 32,768 bytes"),
+        (b"user,item,stars,date\r1,2,3,4\n5,6,1,4\n", ":1: a carriage return within"),
     ],
 )
 def test_a_table_without_a_needed_column_says_which(
@@ -135,6 +139,20 @@ def test_a_table_without_a_needed_column_says_which(
     put(tmp_path, ratings__csv=content)
     with pytest.raises(SourceError, match=problem):
         found(tmp_path)
+
+
+def test_a_message_about_names_is_short_and_printable(tmp_path: Path) -> None:
+    put(tmp_path, ratings__csv=b"\0\xff" * 10_000)
+    with pytest.raises(SourceError, match="no column user_id") as error:
+        found(tmp_path)
+    assert "\0" not in str(error.value)
+    assert 2000 > len(str(error.value))
+
+
+def test_a_name_in_quotes_may_hold_separators(tmp_path: Path) -> None:
+    path = put(tmp_path, x__csv=b'user,"title, year",item,stars\n1,"Up, 2009",2,3\n') / "x.csv"
+    (file,) = find_files(str(path), IngestConfig())
+    assert "user_id,-,movie_id,rating" in str(file.layout)
 
 
 def test_columns_can_be_given(tmp_path: Path) -> None:
@@ -146,9 +164,33 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
         find_files(str(path), IngestConfig.model_validate({"columns": {"user_id": "whom"}}))
 
 
+def test_one_column_cannot_be_two_things(tmp_path: Path) -> None:
+    path = put(tmp_path, mine__csv=PLAIN) / "mine.csv"
+    columns = IngestConfig.model_validate({"columns": {"user_id": "item"}})
+    with pytest.raises(SourceError, match="user_id is item, movie_id is item"):
+        find_files(str(path), columns)
+
+
+@pytest.mark.parametrize("content", [HALF_STARS.partition(b"\n")[2], PLAIN])
+def test_a_first_line_without_names_is_no_later_movielens(content: bytes, tmp_path: Path) -> None:
+    path = put(tmp_path, ratings__csv=content) / "ratings.csv"
+    with pytest.raises(SourceError, match=r"ratings\.csv"):
+        found(path, "ml-csv")
+    assert [("half.csv", "ratings", "ml-csv")] == found(
+        put(tmp_path, half__csv=HALF_STARS) / "half.csv", "ml-csv"
+    )
+
+
 def test_a_parquet_table_that_is_none_is_refused(tmp_path: Path) -> None:
     put(tmp_path, ratings__parquet=b"PAR1 but no more")
     with pytest.raises(SourceError, match="not a Parquet file"):
+        found(tmp_path)
+
+
+def test_a_parquet_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    names = ["user", "movie", "rating", "rating"]
+    pq.write_table(pa.Table.from_arrays([[1], [2], [3], [4]], names), tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match=r"x\.parquet: has 2 columns rating"):
         found(tmp_path)
 
 

@@ -1,7 +1,10 @@
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deeprec.config import ColumnsConfig
@@ -21,6 +24,18 @@ def read(
     batches = list(read_parquet({3: path}, parquet_layout(path, ColumnsConfig()), scale))
     assert [path.stat().st_size] == [ended.size_bytes for b in batches for ended in b.ended]
     rows = pl.concat([batch.rows for batch in batches]).sort("line_number")
+    return rows.rows(), pl.concat([batch.rejected for batch in batches]).rows()
+
+
+def read_arrow(
+    folder: Path, **columns: pa.Array
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The rows of a table of one row, of which some columns are given, and the rejected ones."""
+    path = folder / "x.parquet"
+    usual = {"user_id": [5], "movie_id": [2], "rating": [3.0]}
+    pq.write_table(pa.table({**usual, **columns}), path)
+    batches = list(read_parquet({3: path}, parquet_layout(path, ColumnsConfig()), None))
+    rows = pl.concat([batch.rows for batch in batches])
     return rows.rows(), pl.concat([batch.rejected for batch in batches]).rows()
 
 
@@ -79,6 +94,61 @@ def test_a_row_that_cannot_be_used_says_why(
     assert ([], [(3, 1, reason)]) == (rows, [(*row[:2], row[3]) for row in rejected])
 
 
+FAR = 2**62  # of any unit: no year 1 to 9999
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        pa.array([2**31 - 1], pa.int32()).view(pa.date32()),
+        *[pa.array([FAR]).view(pa.timestamp(unit)) for unit in ("ms", "us")],
+        pa.array([-FAR]).view(pa.timestamp("us")),
+        pa.array([FAR]).view(pa.timestamp("us", "Asia/Tokyo")),
+        pa.array([FAR]).view(pa.duration("ms")),
+        pa.array([FAR]).view(pa.time64("us")),
+        pa.array([20_050_906]).cast(pa.int32()).view(pa.date32()),
+    ],
+    ids=lambda date: str(date.type),
+)
+def test_a_moment_that_no_calendar_has_is_unknown(date: pa.Array, tmp_path: Path) -> None:
+    rows, rejected = read_arrow(tmp_path, rated_at=date)
+    assert ([], [(3, 1, "unknown_date")]) == (rows, [(*row[:2], row[3]) for row in rejected])
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Tokyo", "+02:00", "Nowhere/Land"], ids=["known", "offset", "unknown"]
+)
+def test_a_moment_is_utc_whatever_its_zone_is_called(zone: str, tmp_path: Path) -> None:
+    moment = pa.array([int(NOON.timestamp())]).view(pa.timestamp("s", zone))
+    rows, rejected = read_arrow(tmp_path, rated_at=moment)
+    assert ([(5, 2, 3.0, NOON.replace(tzinfo=None), 3, 1)], []) == (rows, rejected)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (pa.array(["5"]).dictionary_encode(), (5, None)),
+        (pa.array([Decimal(5)], pa.decimal256(40, 1)), (5, None)),
+        (pa.array([b"5\xff"]).view(pa.string()), ("5\\xff", "not_a_number")),
+        (pa.array([[Decimal(5)]], pa.list_(pa.decimal256(40, 1))), ("list<", "not_a_number")),
+        (pa.array([FAR]).view(pa.timestamp("us")), (str(FAR), "not_a_number")),
+        (pa.array([5]).view(pa.duration("s")), ("5", "not_a_number")),
+        (pa.array([None], pa.list_(pa.int8())), ("", "missing_value")),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_an_id_of_a_type_that_polars_does_not_hold(
+    user: pa.Array, expected: tuple[int | str, str | None], tmp_path: Path
+) -> None:
+    rows, rejected = read_arrow(tmp_path, user_id=user)
+    said, reason = expected
+    if reason is None:
+        assert ([said], []) == ([row[0] for row in rows], rejected)
+    else:
+        assert ([], [reason]) == (rows, [row[3] for row in rejected])
+        assert str(rejected[0][2]).startswith(str(said))
+
+
 def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pl.DataFrame({"user": range(9), "movie": range(9), "rating": [3] * 9}).write_parquet(path)
@@ -86,3 +156,19 @@ def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SourceError, match="cannot be read as Parquet"):
         list(read_parquet({0: path}, layout, None))
+
+
+def test_a_table_damaged_in_its_footer_loses_no_row_unsaid(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"user": [1, 2], "movie": [3, 4], "rating": [5, 5]})
+    pq.write_table(table, path, store_schema=False)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :])
+        try:
+            batches = list(read_parquet({0: path}, parquet_layout(path, ColumnsConfig()), None))
+        except SourceError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017 - others are as they were
+        else:
+            assert 2 == sum(batch.rows.height + batch.rejected.height for batch in batches)

@@ -1,0 +1,490 @@
+"""Nights over a drop folder: what they do, what they skip, what they refuse, what they remember."""
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from deeprec.champions import list_models, promote, rollback, show_model
+from deeprec.config import Config, load_config
+from deeprec.errors import CheckError, WarehouseError
+from deeprec.history import home_as_of, parse_moment
+from deeprec.home import Home
+from deeprec.night_page import report
+from deeprec.nightly import NightFailedError, NightReport, run_night
+from deeprec.reproduction import reproduce
+from deeprec.status import status
+from deeprec.warehouse import open_database
+
+NUM_USERS, NUM_MOVIES = 60, 20
+FIRST = date(2005, 3, 1)
+CONFIG = load_config(
+    None,
+    [
+        "name=tiny",
+        "model.hidden_layers=[6]",
+        "model.output_activation=identity",
+        "model.center=biases",
+        "train.num_epochs=30",
+        "train.optimizer=adam",
+        "train.learning_rate=0.01",
+        "split.test_fraction=0.2",
+        "train.device=cpu",
+        "score.device=cpu",
+        "score.top_n=3",
+        "score.shard_cells=400",
+        "evaluate.num_resamples=100",
+        "warehouse.threads=1",
+        "warehouse.lock_timeout_s=20",
+        "nightly.train_at_new_fraction=0.9",
+    ],
+)
+
+
+def told(**sections: dict[str, Any]) -> Config:
+    """The configuration with some values of its sections changed."""
+    updates = {
+        name: getattr(CONFIG, name).model_copy(update=values) for name, values in sections.items()
+    }
+    return CONFIG.model_copy(update=updates)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A home, and the folder that its ratings arrive in."""
+
+    home: Home
+    folder: Path
+    night: int = 0
+
+    def add(self, name: str, rows: list[tuple[int, int, int]], day: date = FIRST) -> None:
+        lines = [f"{user},{movie},{rating},{day}" for user, movie, rating in rows]
+        text = "user_id,movie_id,rating,date\n" + "\n".join(lines) + "\n"
+        (self.folder / name).write_text(text)
+
+    def run(self, config: Config = CONFIG) -> NightReport:
+        return run_night(
+            self.home,
+            [str(self.folder)],
+            config,
+            night_of=FIRST + timedelta(days=self.night),
+        )
+
+    def next(self, config: Config = CONFIG) -> tuple["Drop", NightReport]:
+        later = replace(self, night=self.night + 1)
+        return later, later.run(config)
+
+
+def outcomes(night: NightReport) -> dict[str, str]:
+    return {step.step: str(step.outcome) for step in night.steps}
+
+
+def said(night: NightReport, step: str) -> str:
+    return next(each.said for each in night.steps if each.step == step)
+
+
+def query(file: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def _after_first(tmp_path_factory: pytest.TempPathFactory) -> Drop:
+    root = tmp_path_factory.mktemp("nights")
+    drop = Drop(Home(root / "home"), root / "drop")
+    drop.folder.mkdir()
+    rng = np.random.default_rng(3)
+    rows = []
+    for user in range(NUM_USERS):
+        movies = rng.choice(NUM_MOVIES - 2, size=8, replace=False)
+        rows += [(user, int(movie), 5 - 4 * int(user % 2 == movie % 2)) for movie in movies]
+    drop.add("ratings_base.csv", rows)
+    titles = "".join(f"{movie},1999,Picture {movie}\n" for movie in range(NUM_MOVIES))
+    (drop.folder / "movie_titles.txt").write_text(titles)
+    assert "done" == drop.run().status
+    return drop
+
+
+@pytest.fixture
+def drop(_after_first: Drop, tmp_path: Path) -> Iterator[Drop]:
+    root = _after_first.folder.parent
+    shutil.copytree(root, tmp_path / "copy", copy_function=_linked)
+    # Paths are part of what is known of files, so the folder stays, and is put back afterwards.
+    yield Drop(Home(tmp_path / "copy" / "home"), _after_first.folder)
+    shutil.rmtree(_after_first.folder)
+    shutil.copytree(tmp_path / "copy" / "drop", _after_first.folder)
+
+
+def _linked(source: str, target: str) -> str:
+    return str(shutil.copy2(source, target))
+
+
+def new_ratings(first_user: int, num: int = 5) -> list[tuple[int, int, int]]:
+    """Of movies that nobody has rated before."""
+    return [(first_user + user, NUM_MOVIES - 1, 1 + user % 5) for user in range(num)]
+
+
+def test_a_night_without_news_does_nothing_and_says_why(drop: Drop) -> None:
+    before = drop.home.predictions.stat().st_ino
+    _, night = drop.next()
+    assert {
+        "take in": "skipped",
+        "check": "done",
+        "refresh": "skipped",
+        "measure": "skipped",
+        "decide": "done",
+        "train": "skipped",
+        "challenge": "skipped",
+        "score": "skipped",
+    } == outcomes(night)
+    assert all(step.said for step in night.steps)
+    assert before == drop.home.predictions.stat().st_ino
+
+
+def test_ratings_that_come_are_held_against_what_was_published_before(drop: Drop) -> None:
+    rows = [*new_ratings(0), (999, 3, 4)]  # the last is of somebody who was not there
+    drop.add("ratings_new.csv", rows)
+    predicted = dict(
+        query(
+            drop.home.predictions,
+            "select user_id, predicted_rating::double from predicted_ratings "
+            f"where movie_id = {NUM_MOVIES - 1} and user_id < 5",
+        )
+    )
+    expected = np.sqrt(np.mean([(predicted[user] - rating) ** 2 for user, _, rating in rows[:5]]))
+    _, night = drop.next()
+    assert f"live RMSE {expected:.4f} over 5 of 6" in said(night, "measure")
+    assert [(date(2005, 3, 2), 5, pytest.approx(expected))] == query(
+        drop.home.warehouse,
+        "select measured_on, num_ratings, rmse from live_metrics where segment = 'all'",
+    )
+    assert [("bias", 5)] == query(
+        drop.home.warehouse,
+        "select bucket, num_ratings from live_metrics where segment = 'predicted by'",
+    )
+    assert "6 users scored, 55 carried over" in said(night, "score")
+
+
+def test_a_plain_run_measures_what_came_before_it_replaces_what_was_predicted(drop: Drop) -> None:
+    from deeprec.ingestion import ingest  # noqa: PLC0415
+    from deeprec.scoring import score  # noqa: PLC0415
+    from deeprec.vectors import materialize  # noqa: PLC0415
+
+    drop.add("ratings_new.csv", new_ratings(0))
+    ingest(drop.home, [str(drop.folder)], CONFIG)
+    materialize(drop.home, CONFIG)
+    score(drop.home, CONFIG)
+    assert [(5,)] == query(drop.home.warehouse, "select count(predicted_rating) from live_ratings")
+    assert [(0,)] == query(drop.home.warehouse, "select count(*) from arrived_ratings")
+
+
+def test_broken_files_are_held_back_and_come_once_they_are_mended(drop: Drop) -> None:
+    drop.add("ratings_good.csv", new_ratings(0))
+    text = "user_id,movie_id,rating,date\n" + "7,3,5,2005-03-02\n" * 2000
+    packed = gzip.compress(text.encode())
+    (drop.folder / "ratings_cut.csv.gz").write_bytes(packed[: len(packed) // 2])
+    (drop.folder / "ratings_other.csv").write_text("these,are,no\n1,2,3\n")
+    (drop.folder / "ratings_bad.csv").write_text("user_id,movie_id,rating,date\nx,y,z,w\n")
+    later, night = drop.next()
+    assert "warned" == night.status == outcomes(night)["take in"]
+    for name in ("ratings_cut.csv.gz", "ratings_other.csv", "ratings_bad.csv"):
+        assert name in said(night, "take in")
+    assert "published run" in said(night, "score")
+    (drop.folder / "ratings_cut.csv.gz").write_bytes(packed)
+    for name in ("ratings_other.csv", "ratings_bad.csv"):
+        (drop.folder / name).unlink()
+    _, night = later.next()
+    assert "done" == outcomes(night)["take in"]
+    assert "2,000 rows read" in said(night, "take in")
+
+
+def test_a_file_that_is_gone_takes_its_ratings_along(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0))
+    later, _ = drop.next()
+    (drop.folder / "ratings_new.csv").unlink()
+    _, night = later.next()
+    assert "1 gone" in said(night, "take in")
+    assert "5 of 60 users' vectors" in said(night, "refresh")
+    assert [(0,)] == query(
+        drop.home.warehouse, f"select count(*) from ratings where movie_id = {NUM_MOVIES - 1}"
+    )
+
+
+def test_a_folder_that_is_not_whole_forgets_nothing(drop: Drop) -> None:
+    (drop.folder / "ratings_base.csv").rename(drop.folder / "aside.txt")
+    drop.add("ratings_new.csv", new_ratings(0))
+    with pytest.raises(NightFailedError, match="more than ingest\\.max_gone_fraction"):
+        drop.next()
+    assert [(NUM_USERS * 8,)] == query(drop.home.warehouse, "select count(*) from ratings")
+    (drop.folder / "aside.txt").rename(drop.folder / "ratings_base.csv")
+
+
+def test_a_blocking_check_keeps_what_is_published(drop: Drop) -> None:
+    before = drop.home.predictions.stat().st_ino
+    drop.add("ratings_new.csv", new_ratings(0), day=date(2099, 1, 1))
+    strict = told(checks={"severity": {"ratings/not_in_the_future": "block"}})
+    with pytest.raises(NightFailedError, match="ratings/not_in_the_future") as failed:
+        drop.next(strict)
+    night = failed.value.report
+    assert "failed" == night.status
+    assert before == drop.home.predictions.stat().st_ino
+    page = night.page.read_text()
+    assert "2099-01-01" in page
+    assert "ratings_new.csv" in page
+    _, again = drop.next()  # which only warns
+    assert "warned" == again.status
+    assert before != drop.home.predictions.stat().st_ino
+
+
+@pytest.mark.parametrize("storage", ["dense", "factored"])
+@pytest.mark.parametrize(
+    ("harm", "check"),
+    [
+        ("update recommendations set rank = rank + 1 where user_id = 3", "ranks_without_gaps"),
+        ("delete from recommendations where user_id = 3", "every_user_has_recommendations"),
+        ("update scoring_shards set checksum = checksum + 1 where shard = 0", "as_the_ledger_says"),
+    ],
+)
+def test_a_run_that_was_harmed_is_not_published(
+    drop: Drop, storage: str, harm: str, check: str
+) -> None:
+    from deeprec.publishing import publish_run  # noqa: PLC0415
+    from deeprec.runs import SCORES, prepare_run  # noqa: PLC0415
+    from deeprec.scoring import score_shard  # noqa: PLC0415
+
+    config = told(score={"storage": storage, "incremental": False, "top_n": 4})
+    before = drop.home.predictions.stat().st_ino
+    plan = prepare_run(drop.home, config)
+    for shard in range(plan.num_shards):
+        score_shard(plan.run_dir, shard)
+    with duckdb.connect(str(plan.run_dir / SCORES)) as scores:
+        scores.execute(harm)
+    with pytest.raises(CheckError, match=f"scores/{check}"):
+        publish_run(drop.home, plan.run_dir, config)
+    assert before == drop.home.predictions.stat().st_ino
+    found = query(
+        drop.home.warehouse,
+        f"select num_rows > 0 from check_results where check_name = 'scores/{check}' "
+        f"and subject = '{plan.run_id}'",
+    )
+    assert [(True,)] == found
+
+
+def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Drop) -> None:
+    from deeprec.checks import check_scores  # noqa: PLC0415
+
+    limits = {"num_movies": NUM_MOVIES, "lowest": 1.0, "highest": 5.0, "top_n": 3}
+    with open_database(drop.home.predictions, read_only=True) as scores:
+        (sums,) = scores.some("scores/dense/checksum", 1)
+        healthy = check_scores(scores, "dense", CONFIG.checks, **limits, **sums)
+    assert [0] == [each.num_rows for each in healthy if "every_movie" in each.name]
+    harmed = drop.home.path / "harmed.duckdb"
+    shutil.copyfile(drop.home.predictions, harmed)
+    with duckdb.connect(str(harmed)) as scores:
+        scores.execute("delete from predicted_ratings where user_id = 3 and movie_id = 2")
+        scores.execute("update predicted_ratings set predicted_rating = 9 where user_id = 4")
+    with open_database(harmed, read_only=True) as scores:
+        results = check_scores(scores, "dense", CONFIG.checks, **limits, **sums)
+    (found,) = [each for each in results if "every_movie" in each.name]
+    assert 2 == found.num_rows
+    assert {"3", "4"} == {row["user_id"] for row in found.shown}
+
+
+def test_a_recommended_movie_that_was_rated_is_not_published(drop: Drop) -> None:
+    from deeprec.checks import check_recommendations  # noqa: PLC0415
+
+    with open_database(drop.home.predictions, read_only=True) as scores:
+        recommended = scores.table("scores/recommendations")
+    with open_database(drop.home.warehouse, read_only=True) as warehouse:
+        (healthy,) = check_recommendations(warehouse, recommended, CONFIG.checks)
+        rated = warehouse._connection.sql(
+            "select user_id, 1 as rank, movie_id from ratings limit 1"
+        ).to_arrow_table()
+        (found,) = check_recommendations(warehouse, rated, CONFIG.checks)
+    assert (0, 1) == (healthy.num_rows, found.num_rows)
+
+
+def test_a_challenger_that_is_not_surely_better_is_rejected(drop: Drop) -> None:
+    every_night = told(nightly={"train_every_days": 0.0}, train={"num_epochs": 1})
+    champion = list_models(drop.home, CONFIG).champion
+    _, night = drop.next(every_night)
+    assert "is rejected" in said(night, "challenge")
+    models = list_models(drop.home, CONFIG)
+    assert champion == models.champion
+    assert ["rejected", "champion"] == [model.status for model in models.models]
+    (challenge,) = show_model(drop.home, CONFIG, bundle_id=models.models[0].bundle).challenges
+    assert challenge.champion == champion
+    assert not challenge.is_promoted
+    assert challenge.difference_high is not None
+    assert challenge.difference_high >= 0
+
+
+def poor_champion(drop: Drop) -> str:
+    """Have a model score that was hardly trained; its id."""
+    from deeprec.training import train  # noqa: PLC0415
+
+    poor = train(drop.home, told(train={"num_epochs": 1}))
+    promote(drop.home, CONFIG, bundle_id=poor.bundle_id, reason="to be beaten")
+    return poor.bundle_id
+
+
+def test_a_better_challenger_is_promoted_and_a_rollback_publishes_the_run_before(
+    drop: Drop,
+) -> None:
+    poor = poor_champion(drop)
+    later, _ = drop.next()
+    before = query(drop.home.predictions, "from predicted_ratings order by all")
+    runs = query(drop.home.predictions, "select max(run_id) from scoring_runs")
+    every_night = told(nightly={"train_every_days": 0.0}, train={"seed": 2})
+    _, night = later.next(every_night)
+    assert "is champion: better than the champion by" in said(night, "challenge")
+    champion = list_models(drop.home, CONFIG).champion
+    assert champion != poor
+    assert before != query(drop.home.predictions, "from predicted_ratings order by all")
+
+    back = rollback(drop.home, CONFIG)
+    assert (poor, champion) == (back.bundle_id, back.bundle_before)
+    assert before == query(drop.home.predictions, "from predicted_ratings order by all")
+    assert runs == [(back.run_id,)]
+    assert poor == list_models(drop.home, CONFIG).champion
+    assert [(back.run_id,)] == query(
+        drop.home.warehouse, "select run_id from publications order by published_at desc limit 1"
+    )
+    _, night = later.next()
+    assert "skipped" == outcomes(night)["score"]  # it is what the champion predicts
+
+
+def test_a_champion_that_cannot_score_the_ratings_any_more_is_replaced(drop: Drop) -> None:
+    drop.add("ratings_new.csv", [(3, NUM_MOVIES - 1, 7)])  # which widens the scale
+    _, night = drop.next()
+    assert "the champion cannot score these ratings: " in said(night, "decide")
+    assert "predicts on the scale 1 to 5" in said(night, "challenge")
+    assert "warned" == outcomes(night)["challenge"]
+    assert "published run" in said(night, "score")
+    assert 2 == len(list_models(drop.home, CONFIG).models)
+
+
+def test_past_files_are_kept_as_many_as_told(drop: Drop) -> None:
+    config, later = told(score={"keep_past": 1}), drop
+    for number in range(3):
+        drop.add(f"ratings_{number}.csv", new_ratings(10 * number))
+        later, _ = later.next(config)
+    assert 1 == len(list(drop.home.past.iterdir()))
+    with pytest.raises(WarehouseError, match="is not kept; kept are"):
+        rollback(drop.home, CONFIG, run_id="20050101T000000")
+
+
+def test_a_stage_can_be_run_as_of_a_moment_and_a_run_again(drop: Drop) -> None:
+    rows = query(drop.home.predictions, "from predicted_ratings order by all")
+    run_id, started_at, digest = query(
+        drop.home.warehouse, "select run_id, started_at, data_digest from scoring_runs"
+    )[0]
+    drop.add("ratings_new.csv", new_ratings(0))
+    shutil.copyfile(drop.folder / "ratings_base.csv", drop.folder / "kept")
+    lines = (drop.folder / "ratings_base.csv").read_text().splitlines()
+    (drop.folder / "ratings_base.csv").write_text("\n".join(lines[:-5]) + "\n")
+    later, night = drop.next()
+    assert "done" == outcomes(night)["score"]
+    assert rows != query(drop.home.predictions, "from predicted_ratings order by all")
+
+    past = home_as_of(drop.home, started_at, CONFIG)
+    assert [(len(lines) - 1,)] == query(past.warehouse, "select count(*) from ratings")
+    done = reproduce(drop.home, CONFIG, run_id=run_id)
+    assert (True, True, True, True) == (
+        done.same_data,
+        done.same_versions,
+        done.same_model,
+        done.same_rows,
+    )
+    again = Home(done.home)
+    assert [(digest,)] == query(again.warehouse, "select data_digest from materializations")
+    assert rows == query(again.predictions, "from predicted_ratings order by all")
+    with pytest.raises(WarehouseError, match="nothing had been taken in"):
+        home_as_of(drop.home, parse_moment("1999-01-01"), CONFIG)
+    forgetful = told(ingest={"history_days": 0.0})
+    later.next(forgetful)
+    with pytest.raises(WarehouseError, match="have been forgotten"):
+        home_as_of(drop.home, parse_moment(f"{started_at + timedelta(milliseconds=1)}"), CONFIG)
+
+
+def test_status_tells_monitors_how_things_stand(drop: Drop, home: Home) -> None:
+    well = status(drop.home, CONFIG)
+    assert (0, "ok", ()) == (well.exit_code, well.health, well.broken)
+    old = status(drop.home, told(nightly={"max_age_hours": 1e-9}))
+    assert (1, "warning") == (old.exit_code, old.health)
+    (drop.folder / "ratings_bad.csv").write_text("no,columns\n")
+    drop.next()
+    assert 1 == status(drop.home, CONFIG).exit_code
+    drop.home.predictions.unlink()
+    assert 2 == status(drop.home, CONFIG).exit_code
+    with pytest.raises(WarehouseError, match="has no warehouse"):
+        status(home, CONFIG)
+
+
+def test_status_answers_while_a_run_is_at_work(drop: Drop) -> None:
+    with drop.home.lock("warehouse"):
+        found = status(drop.home, CONFIG)
+    assert found.at_work
+    assert found.published is not None
+
+
+def test_a_page_opens_offline_and_escapes_what_comes_from_files(drop: Drop) -> None:
+    champion = list_models(drop.home, CONFIG).champion
+    assert champion is not None
+    promote(drop.home, CONFIG, bundle_id=champion, reason="<b>bold</b>")
+    drop.add("ratings_new.csv", new_ratings(0))
+    _, night = drop.next()
+    page = report(drop.home, CONFIG).page
+    text = page.read_text()
+    assert page == night.page
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "<b>bold" not in text
+    assert "http" not in text
+    assert text.count("data:image/png;base64,") >= 3
+    with pytest.raises(WarehouseError, match="there was no night"):
+        report(drop.home, CONFIG, night="never")
+
+
+TWO_AT_ONCE = """
+import sys
+from pathlib import Path
+from deeprec.config import Config
+from deeprec.home import Home
+from deeprec.nightly import run_night
+home, folder, config = sys.argv[1:]
+settings = Config.model_validate_json(config)
+night = run_night(Home(Path(home)), [folder], settings)
+print(night.model_dump_json())
+"""
+
+
+def test_of_two_nights_at_once_one_waits_and_finds_the_work_done(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0))
+    patient = told(warehouse={"lock_timeout_s": 120.0})
+    command = [sys.executable, "-c", TWO_AT_ONCE, str(drop.home.path), str(drop.folder)]
+    both = [
+        subprocess.Popen([*command, patient.model_dump_json()], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    reports = [NightReport.model_validate(json.loads(each.communicate()[0])) for each in both]
+    assert {"done"} == {str(each.status) for each in reports}
+    assert ["done", "skipped"] == sorted(outcomes(each)["score"] for each in reports)
+
+
+def test_a_night_that_meets_another_leaves_with_a_clear_word(drop: Drop) -> None:
+    at_once = told(warehouse={"lock_timeout_s": 0.1})
+    with (
+        drop.home.lock("night"),
+        pytest.raises(WarehouseError, match="held by another deeprec process"),
+    ):
+        drop.next(at_once)
