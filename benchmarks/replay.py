@@ -108,7 +108,8 @@ def replay(home: Path, source: Path) -> Iterator[ReplayedNight]:
         night = run_night(state, [str(drop)], config, night_of=last_day)
         seconds = (datetime.now(UTC) - started).total_seconds()
         decided = _said(night, "challenge")
-        if number and "is champion" in decided and not rolled_back:
+        is_promoted = "is champion: better than the champion" in decided
+        if is_promoted and not rolled_back:
             rolled_back = True
             back = rollback(state, config)
             decided += f"; then rolled back to run {back.run_id}"
