@@ -1,0 +1,242 @@
+"""What the machine refuses: each has its stated outcome, and nothing that was published is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from deeprec.config import Config, load_config
+from deeprec.home import Home
+from deeprec.nightly import NightReport, run_night
+
+SETTINGS = [
+    "name=small",
+    "model.hidden_layers=[4]",
+    "model.output_activation=identity",
+    "model.center=biases",
+    "train.num_epochs=2",
+    "train.device=cpu",
+    "score.device=cpu",
+    "evaluate.num_resamples=100",
+    "warehouse.threads=1",
+    "warehouse.lock_timeout_s=30",
+    "nightly.train_at_new_fraction=1",
+    "ingest.chunk_bytes=1024",
+]
+CONFIG = load_config(None, SETTINGS)
+
+
+def write(file: Path, first_user: int, num_users: int, movies: range) -> None:
+    lines = [
+        f"{user},{movie},{5 - 4 * (user % 2 == movie % 2)},2005-01-01"
+        for user in range(first_user, first_user + num_users)
+        for movie in movies
+    ]
+    file.write_text("\n".join(["user_id,movie_id,rating,date", *lines]) + "\n")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    write(drop / "ratings_base.csv", 0, 40, range(8))
+    return drop
+
+
+def night(home: Home, folder: Path, config: Config = CONFIG) -> NightReport:
+    return run_night(home, [str(folder)], config, night_of=date(2005, 3, 1))
+
+
+def command(home: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A night as a person starts it, from the command line."""
+    settings = [part for value in SETTINGS for part in ("--set", value)]
+    told = ["nightly", str(folder), "--home", str(home), *settings]
+    return subprocess.run(
+        [sys.executable, "-m", "deeprec.cli", *told],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def rows(home: Home) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home.predictions), read_only=True) as published:
+        return published.execute("from predicted_ratings order by all").fetchall()
+
+
+@contextmanager
+def mounted(place: Path, megabytes: int) -> Iterator[None]:
+    """A file system of its own in memory, which only root can make."""
+    place.mkdir()
+    told = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "deeprec-test", str(place)]
+    if os.geteuid() or subprocess.run(told, check=False, capture_output=True).returncode:
+        pytest.skip("a small file system can only be mounted by root, where mounting is allowed")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def remount(place: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True)
+
+
+def test_a_full_disk_ends_the_night_with_a_word_and_more_room_ends_it_well(
+    folder: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, 64):
+        home = Home(disk / "home")
+        night(home, folder)
+        before = rows(home)
+        write(folder / "ratings_new.csv", 100, 30, range(8))
+        used = shutil.disk_usage(disk).used
+        with (disk / "ballast").open("wb") as ballast:
+            ballast.write(b"\0" * (shutil.disk_usage(disk).free - 256 * 1024))
+        full = command(home.path, folder)
+        assert 1 == full.returncode, full.stderr
+        assert "Traceback" not in full.stderr
+        assert "No space left" in full.stderr or "could not go on" in full.stderr, full.stderr
+        assert before == rows(home)
+        (disk / "ballast").unlink()
+        assert used <= shutil.disk_usage(disk).used + 8 * 2**20
+        report = night(home, folder)
+        assert report.status in {"done", "warned"}
+        assert len(rows(home)) == 70 * 8
+
+
+def test_a_folder_that_may_not_be_written_ends_the_night_with_a_word(
+    folder: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, 64):
+        home = Home(disk / "home")
+        night(home, folder)
+        before = rows(home)
+        write(folder / "ratings_new.csv", 100, 30, range(8))
+        remount(disk, "ro")
+        refused = command(home.path, folder)
+        assert 1 == refused.returncode
+        assert "Traceback" not in refused.stderr
+        assert "Read-only file system" in refused.stderr, refused.stderr
+        assert before == rows(home)
+        remount(disk, "rw")
+        night(home, folder)
+        assert len(rows(home)) == 70 * 8
+
+
+def test_a_file_that_grows_while_it_is_read_is_held_back_and_comes_when_it_is_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    night(home, folder)
+    growing = folder / "ratings_growing.csv"
+    write(growing, 100, 30, range(8))
+
+    def grow(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        del done, total, unit, note
+        if what == "ingest":  # another row while the file is being read
+            with growing.open("a") as file:
+                file.write("500,3,5,2005-01-01\n")
+
+    report = run_night(home, [str(folder)], CONFIG, grow, night_of=date(2005, 3, 2))
+    (taken_in,) = [step for step in report.steps if step.step == "take in"]
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        read = warehouse.execute(
+            "select count(*) from ratings join source_files using (file_id) "
+            "where path like '%growing%'"
+        ).fetchall()
+    if taken_in.outcome == "warned":
+        assert "changed while it was read" in taken_in.said
+        assert [(0,)] == read
+    else:  # it was whole by the second look
+        assert [(241,)] == read
+    night(home, folder)
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        assert [(241,)] == warehouse.execute(
+            "select count(*) from ratings join source_files using (file_id) "
+            "where path like '%growing%'"
+        ).fetchall()
+
+
+ANALYST = """
+import sys, time, duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as file:
+    file.execute("select 1").fetchall()
+    print("open", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@contextmanager
+def analyst(file: Path, seconds: float) -> Iterator[None]:
+    """Somebody who has a file open in a shell of his own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ANALYST, str(file), str(seconds)], stdout=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout
+        assert "open\n" == shell.stdout.readline()
+        yield
+        shell.kill()
+
+
+def test_an_analyst_who_holds_the_published_file_open_stops_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    night(home, folder)
+    before = home.predictions.stat().st_ino
+    write(folder / "ratings_new.csv", 100, 30, range(8))
+    with analyst(home.predictions, 600):
+        report = night(home, folder)
+    assert report.status in {"done", "warned"}
+    assert before != home.predictions.stat().st_ino
+
+
+def test_an_analyst_who_holds_the_warehouse_open_is_waited_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    night(home, folder)
+    write(folder / "ratings_new.csv", 100, 30, range(8))
+    with analyst(home.warehouse, 3):
+        started = time.monotonic()
+        report = night(home, folder)
+        assert time.monotonic() - started > 1
+    assert report.status in {"done", "warned"}
+    assert len(rows(home)) == 70 * 8
+
+
+def test_names_that_lead_out_of_the_home_are_refused(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    night(Home(home), folder)
+    outside = tmp_path / "outside.html"
+    outside.write_text("mine")
+    for told in (
+        ["models", "show", "../../outside"],
+        ["models", "promote", "../../outside", "--reason", "no"],
+        ["models", "rollback", "--run", "../../outside"],
+        ["report", "--night", "../../outside"],
+        ["reproduce", "../../outside"],
+        ["score", "--as-of", "../../outside"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "deeprec.cli", *told, "--home", str(home)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert 1 == done.returncode, (told, done.stdout)
+        assert done.stderr.startswith("error: "), (told, done.stderr)
+    assert "mine" == outside.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drop", "home", "outside.html"]
