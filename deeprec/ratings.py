@@ -37,7 +37,7 @@ class RatingScale:
 
     def admits(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which ratings stand on the scale; a value that is not finite never does."""
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             inside = (ratings >= self.minimum) & (ratings <= self.maximum)
             if self.step:
                 steps = (ratings - self.minimum) / self.step

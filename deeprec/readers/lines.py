@@ -14,7 +14,7 @@ from deeprec.readers.rejections import Reason
 
 _HEADER = re.compile(r"\s*(?P<movie_id>[0-9]{1,18})\s*:\s*")
 _LIKE_HEADER = re.compile(r"[0-9:]")  # a lone `8` may be a header that lost its colon
-_LARGEST_RATING = float(np.finfo(np.float32).max)
+_TOO_LARGE = float(2**128 - 2**103)  # half a step beyond what float32 holds, where it rounds up
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def judge_fields(
     movie_id = integer(needed["movie_id"]) if "movie_id" in needed else None
     if user_id is None or rating is None or ("movie_id" in needed and movie_id is None):
         return Reason.NOT_A_NUMBER
-    if abs(rating) > _LARGEST_RATING or (scale and not scale.admits(np.array([rating]))[0]):
+    if abs(rating) >= _TOO_LARGE or (scale and not scale.admits(np.array([rating]))[0]):
         return Reason.OFF_SCALE
     if dates is None:
         return Rating(user_id, movie_id, rating, None)

@@ -180,7 +180,8 @@ def _moment(table: pl.DataFrame, dates: DateKind | None) -> pl.Expr:
     if isinstance(dtype, pl.Date | pl.Datetime):
         return _near(column, dtype).cast(_MOMENT)
     if dtype == pl.String:
-        return column.str.to_date("%Y-%m-%d", strict=False).cast(_MOMENT)
+        plain = pl.when(column.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(column)
+        return plain.str.to_date("%Y-%m-%d", strict=False).cast(_MOMENT)
     return pl.lit(None, _MOMENT)
 
 

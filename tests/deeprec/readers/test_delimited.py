@@ -228,6 +228,21 @@ def test_a_long_line_of_digits_is_refused_at_once(tmp_path: Path) -> None:
     assert [(1, "not_a_number")] == reasons(line, movielens.RATINGS_100K, tmp_path)
 
 
+@pytest.mark.parametrize(("rating", "is_held"), [(b"3.4028235e38", True), (b"3.4028236e38", False)])
+@pytest.mark.parametrize("quote", [b"", b'"'], ids=["fast", "exact"])
+def test_the_largest_rating_is_what_float32_holds(
+    rating: bytes, is_held: bool, quote: bytes, tmp_path: Path
+) -> None:
+    text = b"user,title,movie,rating,note\n1,x,2," + quote + rating + quote + b",\n"
+    rows, rejected = read(text, TABLE, tmp_path)
+    assert (int(is_held), int(not is_held)) == (len(rows), len(rejected))
+
+
+def test_a_rating_far_off_the_steps_is_off_the_scale(tmp_path: Path) -> None:
+    text = b"userId,movieId,rating,timestamp\n1,2,3.4028235e38,4\n"
+    assert [(2, "off_scale")] == reasons(text, movielens.RATINGS_CSV, tmp_path)
+
+
 PIECES = st.sampled_from(
     [b"1", b"2", b"77", b"5", b"0", b"3.5", b"x", b"nan", b"", b" ", b'"', b"\xff", b"\0", b"\r",
      b"2005-09-06", b"2005-9-6", b"881250949", b"+", b"-", b"9" * 25, b"1e5", b"\x1f"]

@@ -83,6 +83,8 @@ def test_ids_of_any_type_that_are_whole_numbers_are_read(ids: pl.Series, tmp_pat
         ({"date": 2**62}, "unknown_date"),
         ({"date": -1}, "unknown_date"),
         ({"date": "2005-02-30"}, "unknown_date"),
+        ({"date": "+205-01-02"}, "unknown_date"),
+        ({"date": "+20500-01-02"}, "unknown_date"),
     ],
 )
 def test_a_row_that_cannot_be_used_says_why(
