@@ -153,24 +153,32 @@ def _ingest_usable(
     config: IngestConfig,
     progress: Progress,
 ) -> SourceReport:
-    """Take in a source, without its broken files where that is wanted and helps."""
+    """Take in a source, without its broken files where that is wanted and leaves any."""
+    before = {file.path: _state(file.path) for file in files} if config.hold_back else {}
     try:
         return _ingest_source(warehouse, source, files, config, progress)
     except SourceError:
         if not config.hold_back:
             raise
-        held_back = _find_broken(warehouse, source, files, config)
-        if not held_back or len(held_back) == len(files):
+        held_back = _find_broken(warehouse, source, files, before, config)
+        if len(held_back) == len(files):
             raise
-        skipped = frozenset(held.path for held in held_back)
-        report = _ingest_source(warehouse, source, files, config, progress, skipped=skipped)
-        return report.model_copy(update={"held_back": held_back})
+    skipped = frozenset(held.path for held in held_back)
+    report = _ingest_source(warehouse, source, files, config, progress, skipped=skipped)
+    return report.model_copy(update={"held_back": held_back})
 
 
 def _find_broken(
-    warehouse: Database, source: str, files: Sequence[SourceFile], config: IngestConfig
+    warehouse: Database,
+    source: str,
+    files: Sequence[SourceFile],
+    before: Mapping[Path, tuple[int, int]],
+    config: IngestConfig,
 ) -> tuple[HeldBack, ...]:
-    """Which new and changed files cannot be read to their end, or have too many unusable rows."""
+    """Which new and changed files cannot be read to their end, or have too many unusable rows.
+
+    One that is not in the state of before is still being written.
+    """
     held_back = []
     changes = find_changes(warehouse, source, files, config)
     scale = declared_scale(warehouse, source, changes)
@@ -180,9 +188,24 @@ def _find_broken(
             for batch in read_files({file_id: file}, scale, config.chunk_bytes):
                 tally.add(batch)
             _check_rejected(str(file.path), {file_id: file}, tally, config)
+            _check_unchanged(file.path, before[file.path])
         except SourceError as error:
             held_back.append(HeldBack(path=file.path, reason=str(error)))
     return tuple(held_back)
+
+
+def _check_unchanged(path: Path, before: tuple[int, int]) -> None:
+    if _state(path) != before:
+        raise SourceError(f"{path}: changed while it was read")
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes when a file is written to: its size in bytes, and when that was, in ns."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return found.st_size, found.st_mtime_ns
 
 
 def _ingest_source(
@@ -234,7 +257,7 @@ def _read(
 ) -> _Tally:
     """Read the files into the warehouse, a chunk at a time, and count what is read."""
     tally = _Tally()
-    total = sum(_size(file.path) for file in files.values())
+    total = sum(_state(file.path)[0] for file in files.values())
     num_bytes = 0
     for batch in _ahead(read_files(files, scale, chunk_bytes)):
         if batch.rows.height:
@@ -254,13 +277,6 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         while batch := coming.result():
             coming = reader.submit(next, batches, None)
             yield batch
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _check_rejected(

@@ -30,7 +30,13 @@ from deeprec.ingestion import ingest
 from deeprec.readers import read_files
 from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files
-from deeprec.readers.layouts import Layout, MoviesLayout, ParquetLayout, RatingsLayout
+from deeprec.readers.layouts import (
+    Layout,
+    MoviesLayout,
+    ParquetLayout,
+    RatingsLayout,
+    UnknownLayout,
+)
 from deeprec.readers.lines import Rating, judge
 from deeprec.readers.rejections import Reason, printable
 
@@ -296,6 +302,7 @@ def lines_of_data(path: Path, layout: Layout) -> dict[int, bytes]:
     if path.suffix == ".gz":
         text = gzip.decompress(text)
     numbered = dict(enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1))
+    assert not isinstance(layout, UnknownLayout)
     if layout.names_line and is_names(numbered[1], layout):
         del numbered[1]
     has_headers = isinstance(layout, RatingsLayout) and layout.has_movie_headers
