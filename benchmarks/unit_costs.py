@@ -1,0 +1,40 @@
+"""What parts of a night cost, as measured: figures of docs/performance.md and what follows of them.
+
+Nothing is measured here. A figure of one core is in CPU seconds where the table has those, else in
+seconds of the two cores that the tables were made on, times two.
+"""
+
+# "A night, at three sizes": 17,770 movies, 128 hidden units, one epoch, predictions `factored`.
+NUM_USERS, NUM_MOVIES, NUM_RATINGS = 480_189, 17_770, 100_480_507  # of the Netflix Prize
+NUM_PREDICTIONS = 8_521_141_480  # of the users who have rated
+_NUM_SCORED = NUM_PREDICTIONS // NUM_MOVIES
+INGEST_S, MATERIALIZE_S, TRAIN_S = 97.7, 82.7, 121.4  # at 100,480,507 ratings
+INGEST_CPU_S, MATERIALIZE_CPU_S = 96.6, 81.6
+INGEST_BYTES, MATERIALIZE_BYTES = 0.874e9, 1.274e9  # of the warehouse, after either
+SAMPLE_BYTES = 2.065e9  # of the rating files
+FACTORED_BYTES = 0.257e9  # of the published file
+PEAK_BYTES = {"ingest": 2.37e9, "materialize": 2.29e9, "train": 3.31e9, "score": 0.93e9}
+# Between the two larger sizes, so that the start of a process does not count.
+_FEWER_SCORED = 847_700_080 // NUM_MOVIES
+TRAIN_CPU_S_A_USER = (183.8 - 29.9) / (_NUM_SCORED - _FEWER_SCORED)  # and epoch
+FACTORED_CPU_S_A_PREDICTION = (145.1 - 17.4) / (NUM_PREDICTIONS - 847_700_080)
+FACTORED_BYTES_A_USER = (FACTORED_BYTES - 0.035e9) / (_NUM_SCORED - _FEWER_SCORED)
+FACTORED_S = 78.9
+USERS_A_SHARD = 2**23 // (NUM_MOVIES // 16)  # the default of score.shard_cells, factored
+
+# "Dense predictions": of two cores, process start and publication among them.
+DENSE_A_SECOND = 16.8e6
+DENSE_BYTES_A_PREDICTION = 2.40
+
+# "Everybody's best movies": of two cores, at width 128 and 20,000 users.
+TOP_N_USERS_A_SECOND = 14_271
+WIDTH = 128
+
+# "Scoring again", one user in a hundred changed: full over incremental.
+AGAIN_FACTORED, AGAIN_DENSE = 5.0, 11.6
+
+# No table yet: `python -m benchmarks.simulate_night --measure HOME` prints them, of 20,000 users.
+PREPARE_S, PUBLISH_S, START_S = 1.0, 1.0, 1.0
+OPEN_S, COMMIT_S = 0.1, 0.1  # of a shard
+
+NUM_CORES = 2  # of the machine that the tables were made on
