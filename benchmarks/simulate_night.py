@@ -15,7 +15,7 @@ measured.
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,7 @@ from deeprec.scoring import score_shard
 
 _PERCENTILES = (50, 95, 99)
 _MEASURED_WORKERS = (1, 2, 4)
-_NUM_USERS, _NUM_MOVIES, _NUM_RATINGS = 20_000, 2_000, 400_000
-_SHARD_CELLS: dict[Storage, int] = {"dense": 2**20, "factored": 2**17}
+_NUM_SHARDS = 36  # or some more
 _SETTINGS = (
     "model.hidden_layers=[128]",
     "train.num_epochs=1",
@@ -139,16 +138,23 @@ def _committing(home: Home) -> dict[int, float]:
     return {shard: scored_at.timestamp() for shard, scored_at in rows}
 
 
-def prepare_home(folder: Path, storage: Storage) -> tuple[Home, Config]:
-    """Made-up ratings with a model, ready to be scored in shards of a few hundred users."""
-    home = Home(folder / "home")
-    sample = folder / "sample"
-    write_sample(sample, num_users=_NUM_USERS, num_movies=_NUM_MOVIES, num_ratings=_NUM_RATINGS)
+def prepare_home(folder: Path, size: Sequence[int], storage: Storage) -> tuple[Home, Config]:
+    """Made-up ratings with a model, ready to be scored in some dozen shards.
+
+    Args:
+        folder: to make.
+        size: users, movies and ratings.
+        storage: of the predictions.
+    """
+    home, sample = Home(folder / "home"), folder / "sample"
+    num_users, num_movies, num_ratings = size
+    write_sample(sample, num_users=num_users, num_movies=num_movies, num_ratings=num_ratings)
+    kept_a_user = num_movies if storage == "dense" else num_movies // unit_costs.FACTORED
     num_cores = os.cpu_count() or 1
     settings = [
         *_SETTINGS,
         f"score.storage={storage}",
-        f"score.shard_cells={_SHARD_CELLS[storage]}",
+        f"score.shard_cells={num_users * kept_a_user // _NUM_SHARDS}",
         f"score.num_workers={num_cores}",  # one thread of onnxruntime for each process
     ]
     told = [f"--set={setting}" for setting in settings]
@@ -157,9 +163,9 @@ def prepare_home(folder: Path, storage: Storage) -> tuple[Home, Config]:
     return home, load_config(None, settings)
 
 
-def compare_with_measured(folder: Path, storage: Storage) -> Iterator[str]:
+def compare_with_measured(folder: Path, size: Sequence[int], storage: Storage) -> Iterator[str]:
     """Lines of a table: what runs here took, and what is simulated from the first of them."""
-    home, config = prepare_home(folder, storage)
+    home, config = prepare_home(folder, size, storage)
     num_cores = this_machine().num_cores
     costs = None
     for num_workers in _MEASURED_WORKERS:
@@ -212,12 +218,15 @@ def main(
     measure: Annotated[
         Path | None, typer.Option(help="A folder for what is made; must not exist.")
     ] = None,
-    storage: Annotated[Storage, typer.Option(help="What is measured.")] = "factored",
+    size: Annotated[
+        str, typer.Option(help="Users, movies and ratings of what is measured.")
+    ] = "20000,2000,400000",
+    storage: Annotated[Storage, typer.Option(help="Of what is measured.")] = "factored",
 ) -> None:
     """Print when nights are done, in minutes; with `--measure`, beside what runs here take."""
     if measure:
         typer.echo(f"{this_machine()}\n")
-        for line in compare_with_measured(measure, storage):
+        for line in compare_with_measured(measure, [int(n) for n in size.split(",")], storage):
             typer.echo(line)
         return
     costs = Costs(

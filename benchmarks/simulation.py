@@ -2,8 +2,9 @@
 
 Steps before and after scoring are done by one process. Workers score shards: each opens the run's
 file to see what is in it, computes, and commits; the file is one worker's at a time, and who finds
-it taken tries again after a moment. Workers die at a rate: one that dies comes back after a while, and what it was at is begun anew (training, which in
-truth resumes, too). Some shards, and some steps, straggle.
+it taken tries again after a moment. Workers die at a rate: one that dies comes back after a while,
+and what it was at is begun anew (training, which in truth resumes, too). Some shards, and some
+steps, straggle.
 """
 
 from collections import deque

@@ -20,7 +20,8 @@ TRAIN_CPU_S_A_USER = (183.8 - 29.9) / (_NUM_SCORED - _FEWER_SCORED)  # and epoch
 FACTORED_CPU_S_A_PREDICTION = (145.1 - 17.4) / (NUM_PREDICTIONS - 847_700_080)
 FACTORED_BYTES_A_USER = (FACTORED_BYTES - 0.035e9) / (_NUM_SCORED - _FEWER_SCORED)
 FACTORED_S = 78.9
-USERS_A_SHARD = 2**23 // (NUM_MOVIES // 16)  # the default of score.shard_cells, factored
+FACTORED = 16  # times as many users a shard as of dense predictions
+USERS_A_SHARD = 2**23 // (NUM_MOVIES // FACTORED)  # the default of score.shard_cells
 
 # "Dense predictions": of two cores, process start and publication among them.
 DENSE_A_SECOND = 16.8e6
@@ -33,8 +34,9 @@ WIDTH = 128
 # "Scoring again", one user in a hundred changed: full over incremental.
 AGAIN_FACTORED, AGAIN_DENSE = 5.0, 11.6
 
-# No table yet: `python -m benchmarks.simulate_night --measure HOME` prints them, of 20,000 users.
-PREPARE_S, PUBLISH_S, START_S = 1.0, 1.0, 1.0
-OPEN_S, COMMIT_S = 0.1, 0.1  # of a shard
+# In no table: `python -m benchmarks.simulate_night --measure HOME` printed them, of 20,000 users
+# and 2,000 movies, predictions `factored`.
+PREPARE_S, PUBLISH_S, START_S = 0.50, 1.52, 1.07
+OPEN_S, COMMIT_S = 0.028, 0.086  # of a shard
 
 NUM_CORES = 2  # of the machine that the tables were made on
