@@ -1,6 +1,19 @@
-"""Fixtures that every test may use: a fresh home, the real data sets, a device."""
+"""Fixtures that every test may use: a fresh home, the real data sets, a device, a Prefect server.
 
+The server is a real one on loopback, with a process worker and the project deployed to them.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from socket import create_server
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -8,6 +21,10 @@ from hypothesis import settings
 from deeprec.config import Device
 from deeprec.home import Home
 
+PROJECT = Path(__file__).parents[1]
+DEPLOY = PROJECT / "deployments" / "deploy.sh"
+WORKER = ("worker", "start", "--pool", "deeprec", "--with-healthcheck")
+READY_WITHIN_S = 120
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # How long an example takes says what else the machine is doing.
@@ -40,3 +57,175 @@ def device(request: pytest.FixtureRequest) -> Device:
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("no NVIDIA GPU that torch can use")
     return name
+
+
+@dataclass
+class PrefectServer:
+    """A server that can be killed and started again, spoken to through the command line."""
+
+    environment: dict[str, str]
+    logs: Path
+    port: int
+    worker_port: int  # of its health check
+    database: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    worker: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return once it answers, on the same port each time."""
+        arguments = ["server", "start", "--port", str(self.port)]
+        self.process = self._begin("server", arguments, self.environment | self.database)
+        _wait_until_ready(self.port, self.process, self.logs / "server.log")
+
+    def kill(self) -> None:
+        """End it as a power cut would: it writes nothing more."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in good order, if it was started."""
+        if self.process:
+            _end(self.process)
+
+    def deploy(self, team: str = "") -> None:
+        """Deploy everything, in the name of a team if there is one, as containers do."""
+        self._run("sh", str(DEPLOY), "process", DEEPREC_TEAM=team)
+
+    def prefect(self, *arguments: str, timeout_s: float = 120) -> str:
+        """What the command prints; its failure is the test's, with the worker's log."""
+        return self._run(sys.executable, "-m", "prefect", *arguments, timeout_s=timeout_s)
+
+    def _run(self, *command: str, timeout_s: float = 120, **variables: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env=self.environment | variables,
+            timeout=timeout_s,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            pytest.fail(f"{' '.join(command)}:\n{done.stdout}\n{self.worker_log()}")
+        return done.stdout
+
+    def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """What the server answers, without a command's two seconds."""
+        from prefect.client.base import (  # noqa: PLC0415 - two seconds that most tests need not spend
+            PrefectHttpxSyncClient,
+        )
+
+        with PrefectHttpxSyncClient(base_url=self.environment["PREFECT_API_URL"]) as client:
+            return client.request(method, path, json=body).json()
+
+    def python(self, program: str) -> str:
+        """What a program of a line prints that speaks to the server."""
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            env=self.environment,
+            timeout=120,
+            text=True,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+
+    @contextmanager
+    def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A long-running command, which is ended with the block."""
+        process = self.begin(name, *arguments)
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def begin(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """A long-running command, which its caller ends."""
+        return self._begin(name, arguments, self.environment)
+
+    def worker_log(self) -> str:
+        log = self.logs / "worker.log"
+        return log.read_text(errors="replace")[-8000:] if log.exists() else ""
+
+    def _begin(
+        self, name: str, arguments: Iterable[str], environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with (self.logs / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "prefect", *arguments],
+                cwd=PROJECT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+
+@pytest.fixture
+def database() -> dict[str, str]:
+    """Settings of the server's database; with none it is SQLite, in the server's own folder."""
+    return {}
+
+
+@pytest.fixture
+def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[PrefectServer]:
+    """A server with everything deployed and a worker at work, whose home is the test's."""
+    port, worker_port = _free_ports(2)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
+    } | {
+        "DEEPREC_HOME": str(home.path),
+        "DO_NOT_TRACK": "1",
+        "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(worker_port),
+    }
+    started = PrefectServer(environment, tmp_path, port, worker_port, database)
+    try:
+        started.start()
+        started.deploy()
+        with started.running("worker", *WORKER) as started.worker:
+            yield started
+    finally:
+        started.stop()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback, no two the same."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if _answers(port):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"the Prefect server did not start:\n{log.read_text(errors='replace')}")
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/api/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -44,7 +44,7 @@ NO_ADDRESS = "@:/%? "  # what a password may hold and an address may not
 
 
 class Server(Protocol):
-    """The fixture of conftest.py."""
+    """The fixture of tests/conftest.py."""
 
     port: int
     worker_port: int

@@ -34,7 +34,7 @@ END_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 class Server(Protocol):
-    """The fixture of conftest.py."""
+    """The fixture of tests/conftest.py."""
 
     def prefect(self, *arguments: str, timeout_s: float = ...) -> str: ...
 

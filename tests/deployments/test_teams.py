@@ -20,7 +20,7 @@ END_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 class Server(Protocol):
-    """The fixture of conftest.py."""
+    """The fixture of tests/conftest.py."""
 
     def deploy(self, team: str = ...) -> None: ...
 
