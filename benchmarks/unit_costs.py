@@ -13,15 +13,19 @@ INGEST_CPU_S, MATERIALIZE_CPU_S = 96.6, 81.6
 INGEST_BYTES, MATERIALIZE_BYTES = 0.874e9, 1.274e9  # of the warehouse, after either
 SAMPLE_BYTES = 2.065e9  # of the rating files
 FACTORED_BYTES = 0.257e9  # of the published file
-PEAK_BYTES = {"ingest": 2.37e9, "materialize": 2.29e9, "train": 3.31e9, "score": 0.93e9}
 # Between the two larger sizes, so that the start of a process does not count.
 _FEWER_SCORED = 847_700_080 // NUM_MOVIES
-TRAIN_CPU_S_A_USER = (183.8 - 29.9) / (_NUM_SCORED - _FEWER_SCORED)  # and epoch
+TRAIN_CPU_S_A_USER = (183.8 - 29.9) / (
+    _NUM_SCORED - _FEWER_SCORED
+)  # of the one epoch, and around it
 FACTORED_CPU_S_A_PREDICTION = (145.1 - 17.4) / (NUM_PREDICTIONS - 847_700_080)
 FACTORED_BYTES_A_USER = (FACTORED_BYTES - 0.035e9) / (_NUM_SCORED - _FEWER_SCORED)
 FACTORED_S = 78.9
 FACTORED = 16  # times as many users a shard as of dense predictions
 USERS_A_SHARD = 2**23 // (NUM_MOVIES // FACTORED)  # the default of score.shard_cells
+
+# "A training step": 128-256-256 in batches of 1,024, on two cores.
+TRAINED_USERS_A_SECOND = 31_365
 
 # "Dense predictions": of two cores, process start and publication among them.
 DENSE_A_SECOND = 16.8e6
@@ -30,9 +34,6 @@ DENSE_BYTES_A_PREDICTION = 2.40
 # "Everybody's best movies": of two cores, at width 128 and 20,000 users.
 TOP_N_USERS_A_SECOND = 14_271
 WIDTH = 128
-
-# "Scoring again", one user in a hundred changed: full over incremental.
-AGAIN_FACTORED, AGAIN_DENSE = 5.0, 11.6
 
 # In no table: `python -m benchmarks.simulate_night --measure HOME` printed them, of 20,000 users
 # and 2,000 movies, predictions `factored`.

@@ -1,4 +1,4 @@
-"""A worker that is killed in the middle of a night: a new one, told to run it again, ends it whole."""
+"""A worker that is killed in the middle of a night: a new one, told to run it, ends it whole."""
 
 import os
 import signal
