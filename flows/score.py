@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from deeprec import publishing, runs, scoring
 from deeprec.publishing import ScoreReport
 from deeprec.runs import ScoringPlan
-from deeprec.scoring import ShardReport
+from deeprec.shards import ShardReport
 from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
