@@ -39,7 +39,7 @@ def score_shards(plan: ScoringPlan, runner: TaskRunner[Any]) -> None:
     progress = RunProgress()
     with runner as workers:
         shards = workers.map(
-            score_shard,  # type: ignore[arg-type] - each runner takes it, their base says otherwise
+            score_shard,  # type: ignore[arg-type] # each runner takes it
             {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)},
         )
         for done, _ in enumerate(as_completed(list(shards)), start=1):

@@ -16,7 +16,7 @@ from deeprec.errors import ConfigError
 
 pytestmark = pytest.mark.server
 
-NUM_SHARDS = 20
+NUM_SHARDS = 15
 TABLES = ("predicted_ratings", "recommendations", "movies", "users")
 SHARDS = "(select * exclude (scored_at) from scoring_shards)"
 
