@@ -6,23 +6,30 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-long test-faults check format bench clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-all ## made-up ratings in, predicted ratings for every user in SQL out
 	$(BIN)/python -m flows.demo --home demo
 
 test: $(VENV)/.installed-test ## all tests, against real parts, in under ten minutes on two cores
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/.installed-lint ## types, style, import contracts, SQL
+test-long: $(VENV)/.installed-test ## what takes minutes a test: PostgreSQL, teams on one server, benchmarks
+	DEEPREC_TESTS=long $(BIN)/python -m pytest -m long $(ARGS)
+
+test-faults: $(VENV)/.installed-test ## the long form: 208 kills, thousands of broken files; an hour or two
+	DEEPREC_FAULTS=long $(BIN)/python -m pytest tests/faults --capture=no --hypothesis-show-statistics $(ARGS)
+
+check: $(VENV)/.installed-lint ## types, style, import contracts, SQL, what is installed fits together
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 0 sql
+	$(BIN)/python -m pip check
 
 format: $(VENV)/.installed-lint ## put Python and SQL into our form
 	$(BIN)/ruff check --fix .

@@ -24,7 +24,14 @@ from deeprec.home import Home
 from deeprec.ingestion import IngestReport, ingest
 from deeprec.live import measure_arrivals
 from deeprec.night_page import write_night_page
-from deeprec.nights import NightStep, Outcome, begin_night, end_night, record_step
+from deeprec.nights import (
+    NightStep,
+    Outcome,
+    begin_night,
+    end_night,
+    read_nights,
+    record_step,
+)
 from deeprec.progress import Progress, silent
 from deeprec.registry import ModelStatus, find_champion, find_status, make_champion
 from deeprec.runs import is_published
@@ -172,6 +179,9 @@ class _Night:
         """Whether the ratings can be used at all, and how far they have drifted."""
         config = self.config.checks
         with self._warehouse() as warehouse:
+            before = [night.status for night in read_nights(warehouse, 2)[1:]]
+            if not self.changed and before and before[0] != Outcome.FAILED:
+                return Outcome.SKIPPED, "the ratings are those of the night before"
             num_ratings, num_before = warehouse.row("vectors/counts")[2:]
             num_arrived = max(0, num_ratings - num_before) if num_before else 0
             warehouse.run("nights/record_arrivals", night_id=self.night_id, num_arrived=num_arrived)

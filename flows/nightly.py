@@ -1,15 +1,17 @@
 """nightly-flow: what arrived is taken in, checked, learned from and scored, step by step."""
 
+import logging
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from deeprec.night_page import read_view
 from deeprec.nightly import NightFailedError, NightReport, Said, run_night
+from deeprec.nights import Outcome
 from flows.artifacts import publish
 from flows.night_artifacts import night_pages
 from flows.parameters import Project, locate_project
@@ -48,13 +50,20 @@ def nightly_flow(
 
 def perform_as_task(step: str, work: Callable[[], Said]) -> Said:
     """Do a step as a task run of its name; a retry takes up what was interrupted."""
+
+    def do() -> Said:
+        outcome, said = work()
+        level = logging.WARNING if outcome is Outcome.WARNED else logging.INFO
+        get_run_logger().log(level, "%s: %s", outcome, said)
+        return outcome, said
+
     run = task(
         name=step,
         retries=2,
         retry_delay_seconds=30,
         retry_condition_fn=unless_mendable,
         cache_policy=NO_CACHE,
-    )(work)
+    )(do)
     return run()
 
 

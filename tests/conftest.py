@@ -1,5 +1,6 @@
 """Fixtures that every test may use: a fresh home, the real data sets, a device."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no process is left waiting for another's at the end."""
+    """The longest first, so that no process is left waiting for another's at the end.
+
+    Those marked `long` run only where they are asked for.
+    """
+    if os.environ.get("DEEPREC_TESTS") != "long":
+        skipped = pytest.mark.skip(reason="takes minutes; `make test-long` runs it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skipped)
     items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 

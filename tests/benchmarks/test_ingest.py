@@ -4,12 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.ingest import IngestCosts
 
 ROOT = Path(__file__).parents[2]
 LAYOUTS = ("netflix-combined", "netflix-folder")
 
 
+@pytest.mark.long
 def test_each_step_is_told_beside_the_least_that_could_be_done(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.ingest", "--ratings", "2e4"]
     done = subprocess.run(

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_scoring_again_is_timed_both_ways_and_gives_the_same(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.rescoring", "--ratings", "2e4"]
     done = subprocess.run(

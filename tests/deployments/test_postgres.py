@@ -174,6 +174,7 @@ def contents(home: Home) -> list[list[tuple[Any, ...]]]:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.timeout(600)
 def test_a_run_outlives_a_server_that_is_killed(home: Home, server: Server, tmp_path: Path) -> None:

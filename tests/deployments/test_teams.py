@@ -80,6 +80,7 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
         locate_home(name)
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.timeout(600)
 def test_a_team_works_in_its_own_home(home: Home, server: Server, tmp_path: Path) -> None:

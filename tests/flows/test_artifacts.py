@@ -202,7 +202,7 @@ def rows(page: Page) -> list[list[str]]:
 
 def test_the_rows_of_a_source_are_accounted_for() -> None:
     page = ingest_page(INGESTED)
-    counts = ["table", "1", "0", "1,205", "1,200", "2", "3"]
+    counts = ["table", "1", "0", "0", "1,205", "1,200", "2", "3"]
     assert ["ratings\\|old.csv", *counts] in rows(page)
     assert ["ratings\\|old.csv", "off the scale", "2"] in rows(page)
     assert ["ratings\\|old.csv", "unknown date", "1"] in rows(page)
