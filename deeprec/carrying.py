@@ -38,7 +38,8 @@ def carry_over(
         config: whether to carry over at all, and which storage the rows lie in.
     """
     is_carried_U = np.zeros(users.num_rows, dtype=np.bool_)
-    if not config.score.incremental or not published.exists():
+    can_be_carried = config.score.incremental and config.score.publish == "table"
+    if not can_be_carried or not published.exists():
         return is_carried_U
     try:
         if _copy(published, scores, recipe, config.warehouse):

@@ -324,6 +324,21 @@ class ScoreConfig(_Section):
         2**23, ge=1, description="predictions held in memory at once by one worker"
     )
     num_workers: int = Field(2, ge=1, description="shards scored at the same time")
+    shards: Literal["duckdb", "parquet"] = Field(
+        "duckdb",
+        description="where workers leave a shard: in the run's DuckDB file, which takes one at a "
+        "time, or in Parquet files that are gathered into it at the end",
+    )
+    publish: Literal["table", "view"] = Field(
+        "table",
+        description="predicted_ratings as a table, or as a view over the shards' Parquet files",
+    )
+    runner: Literal["threads", "dask", "ray"] = Field(
+        "threads", description="what flows score shards on; commands have threads"
+    )
+    runner_address: str | None = Field(
+        None, description="of a Dask or Ray cluster; default: one is started for the run"
+    )
     device: Device = "auto"
     storage_version: str = Field(
         "v1.2.0",
@@ -339,6 +354,19 @@ class ScoreConfig(_Section):
         description="score users whose vectors have changed, keep the published rows of others; "
         "false: everybody, into a new file, which is somewhat smaller",
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.runner != "threads" and self.shards != "parquet":
+            raise ValueError(
+                f'runner = "{self.runner}" needs shards = "parquet": only one process at a time '
+                "can write a DuckDB file"
+            )
+        if self.runner == "threads" and self.runner_address:
+            raise ValueError('runner_address needs runner = "dask" or "ray"')
+        if self.publish == "view" and (self.shards != "parquet" or self.storage != "dense"):
+            raise ValueError('publish = "view" needs shards = "parquet" and storage = "dense"')
+        return self
 
 
 class EvaluateConfig(_Section):

@@ -56,6 +56,11 @@ class Home:
         return self.path / "runs"
 
     @property
+    def shards(self) -> Path:
+        """Parquet files of scoring runs, a folder a run: until it is published, or as long as."""
+        return self.path / "predictions"
+
+    @property
     def predictions(self) -> Path:
         """The published DuckDB file; replaced whole, by rename."""
         return self.path / "predictions.duckdb"

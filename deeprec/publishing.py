@@ -17,9 +17,10 @@ from deeprec.checks import record_checks, require_healthy
 from deeprec.config import Config
 from deeprec.drift import record_profiles
 from deeprec.errors import WarehouseError
+from deeprec.gathering import gather_shards
 from deeprec.home import Home
 from deeprec.live import settle_arrivals
-from deeprec.past_runs import keep_published, prune, replace_published
+from deeprec.past_runs import keep_published, kept_runs, prune, replace_published
 from deeprec.registry import find_champion_before
 from deeprec.runs import MOVIES, SCORES, ScoringPlan, read_plan, settle_run
 from deeprec.vetting import vet_against_ratings, vet_drift, vet_scores
@@ -59,11 +60,14 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
     """
     plan = read_plan(run_dir)
     if (run_dir / SCORES).exists():
+        if plan.config.shards == "parquet":
+            gather_shards(plan)
         _finish(home, plan, config)
         replace_published(home, run_dir / SCORES)
     with open_warehouse(home, config.warehouse) as warehouse:  # a second try may come here at once
         settle_run(warehouse, plan, "published")
         _prune(home, warehouse, config.score.keep_past)
+        _prune_shards(home, plan)
         counts = dict(
             zip(_COUNTS, warehouse.row("scores/run_counts", run_id=plan.run_id), strict=True)
         )
@@ -117,6 +121,14 @@ def _prune(home: Home, warehouse: Database, num_kept: int) -> None:
     prune(home, newest_first, num_kept, of_that[:1] if num_kept else ())
 
 
+def _prune_shards(home: Home, plan: ScoringPlan) -> None:
+    """Remove the shards of all runs but those whose published file is a view of them."""
+    viewed = kept_runs(home) | ({plan.run_id} if plan.config.publish == "view" else set())
+    for folder in home.shards.glob("run_id=*"):
+        if folder.name.removeprefix("run_id=") not in viewed:
+            shutil.rmtree(folder)
+
+
 def _publications(warehouse: Database) -> list[tuple[Any, ...]]:
     """Run, bundle, time and by whom, newest first."""
     return warehouse.rows("scores/publications")[::-1]
@@ -125,12 +137,17 @@ def _publications(warehouse: Database) -> list[tuple[Any, ...]]:
 def _check_whole(scores: Database, plan: ScoringPlan) -> None:
     """Every shard once, every user and every movie, or nothing is published."""
     num_shards, num_users = scores.row("scores/progress")
-    num_predictions = _count_predictions(scores, plan)
-    expected = (plan.num_shards, plan.num_users, plan.num_users * plan.num_movies)
-    if (num_shards, num_users, num_predictions) != expected:
+    if num_shards != plan.num_shards:
         raise WarehouseError(
-            f"{plan.run_dir}: {num_shards} of {plan.num_shards} shards are scored, with "
-            f"{num_predictions:,} of {expected[2]:,} predictions; nothing was published: run "
+            f"{plan.run_dir}: {num_shards} of {plan.num_shards} shards are scored; nothing was "
+            "published: run `deeprec score` again to go on"
+        )
+    num_predictions = _count_predictions(scores, plan)
+    expected = (plan.num_users, plan.num_users * plan.num_movies)
+    if (num_users, num_predictions) != expected:
+        raise WarehouseError(
+            f"{plan.run_dir}: {num_users:,} of {plan.num_users:,} users, with "
+            f"{num_predictions:,} of {expected[1]:,} predictions; nothing was published: run "
             "`deeprec score` again to go on"
         )
 

@@ -9,6 +9,9 @@ any process, again, or later:
     side/*.npy       what the model has worked out over everybody's ratings, if it looks at them
     scores.duckdb    what will be published; its `scoring_shards` says which shards are in it,
                      beside the rows that were carried over from the published file
+
+Where shards are Parquet, workers leave them in `home/predictions/run_id=RUN` and open no DuckDB
+file.
 """
 
 import hashlib
@@ -32,6 +35,7 @@ from deeprec.models import Model, MovieSide
 from deeprec.prediction import DECIMALS, Predictor, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
+from deeprec.shard_files import ShardFiles
 from deeprec.storages import open_storage
 from deeprec.vectors import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import Database, open_database, open_warehouse
@@ -41,8 +45,8 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 _PLAN = "plan.json"
-_FOR_A_USER = {"storage", "top_n", "storage_version", "batch_size", "device"}
-_DECISIVE = _FOR_A_USER | {"shard_cells", "incremental"}
+_FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
+_DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
@@ -98,7 +102,8 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         plan = _settle_ended_runs(home, warehouse, fingerprint)
         if plan is None:
             plan = _make_run(home, warehouse, config, bundle, fingerprint)
-        plan = plan.model_copy(update={"bundle": bundle.path, "warehouse": config.warehouse})
+        present = {"bundle": bundle.path, "config": config.score, "warehouse": config.warehouse}
+        plan = plan.model_copy(update=present)  # what decides is the same
         _write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
     return plan
@@ -126,6 +131,17 @@ def read_plan(run_dir: Path) -> ScoringPlan:
     """The plan of a run's folder, wherever the folder has been moved."""
     plan = ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
     return plan.model_copy(update={"run_dir": run_dir})
+
+
+def shard_files(plan: ScoringPlan) -> ShardFiles:
+    """Where a run's shards lie as Parquet, wherever the home has been moved."""
+    home = Home(plan.run_dir.parents[1])
+    return ShardFiles(home.shards / f"run_id={plan.run_id}")
+
+
+def users_of_shard(plan: ScoringPlan, shard: int) -> int:
+    """How many users a shard is of: the last one is of what is left."""
+    return min(plan.users_per_shard, plan.num_scored - shard * plan.users_per_shard)
 
 
 def _unfinished(home: Home) -> dict[Path, ScoringPlan | None]:
@@ -156,6 +172,8 @@ def _settle_ended_runs(home: Home, warehouse: Database, fingerprint: str) -> Sco
             continue
         if plan:
             settle_run(warehouse, plan, "published" if published else "failed")
+        if plan and not published:
+            shard_files(plan).clear()
         shutil.rmtree(folder)
     return wanted
 
@@ -209,6 +227,8 @@ def _make_run(
     movies = warehouse.table("vectors/movies")
     shutil.rmtree(plan.run_dir, ignore_errors=True)
     plan.run_dir.mkdir(parents=True)
+    if plan.config.shards == "parquet":
+        shard_files(plan).create()
     recipe = _recipe(plan, bundle, model, movies)
     users = warehouse.table("vectors/digests")
     is_carried_U = carry_over(home.predictions, plan.run_dir / SCORES, recipe, users, config)
@@ -325,7 +345,9 @@ def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str)
     with open_database(
         plan.run_dir / SCORES, plan.warehouse, storage_version=plan.config.storage_version
     ) as scores:
-        open_storage(plan.config, predictor, schema).create(scores)
+        storage = open_storage(plan.config, predictor, schema)
+        if plan.config.publish == "table":
+            storage.create(scores)
         scores.run_with("scores/create_recommendations", schema.empty_table())
         for table in ("users", "scoring_shards"):
             scores.run(f"scores/create_{table}")

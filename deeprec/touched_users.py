@@ -1,7 +1,8 @@
 """What has changed since the vectors were built: whose ratings, and which of them are new.
 
-Only touched users' vectors are built from ratings again. The others' are copied through, under the
-indexes that users and movies have by now, so that the table is what building it anew would give.
+Only touched users' vectors are built from ratings again. The others stay; where users or movies
+have other indexes by now, they are copied through under those. Either way the table holds what
+building it anew would give.
 
 Shape legend: U users of a range, M movies when the vectors were built.
 """
@@ -49,10 +50,22 @@ def renew_lists(warehouse: Database, progress: Progress) -> int:
         warehouse: in a transaction that has not changed the vectors, after `find_touched`.
         progress: told of the users done.
     """
-    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
-    (num_before,) = warehouse.row("vectors/num_before")
     users_T = warehouse.table("vectors/touched_users")["user_index"].to_numpy()
     touched = lists_by_user(warehouse.table("vectors/sorted_touched"), users_T)
+    if warehouse.row("vectors/num_moved")[0]:
+        _copy_through(warehouse, touched, users_T, progress)
+    else:
+        warehouse.run("vectors/delete_touched")
+        warehouse.run_with("vectors/insert", touched)
+    return len(users_T)
+
+
+def _copy_through(
+    warehouse: Database, touched: pa.Table, users_T: Indexes, progress: Progress
+) -> None:
+    """Write the whole table again, in order, with everybody under the indexes of now."""
+    num_users, _, num_ratings, _ = warehouse.row("vectors/counts")
+    (num_before,) = warehouse.row("vectors/num_before")
     moved = warehouse.table("vectors/moved_movies")["movie_index"]
     moved_M = moved.combine_chunks().fill_null(_NONE).to_numpy(zero_copy_only=False)
     warehouse.run("vectors/clear")
@@ -68,7 +81,6 @@ def renew_lists(warehouse: Database, progress: Progress) -> int:
         warehouse.run_with("vectors/insert", merged.sort_by("user_index"))
         progress("materialize", until, num_users, "users' ratings")
         done = until
-    return len(users_T)
 
 
 def _run(users_T: Indexes, first: int, end: int) -> tuple[int, int]:

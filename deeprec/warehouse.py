@@ -117,6 +117,15 @@ class Database:
             query = self._connection.sql(statement(name), params=parameters or None)
             return query.to_arrow_table()
 
+    def create_view(self, view: str, name: str, /, **parameters: object) -> None:
+        """Keep a statement's result under a name, to be computed when it is read.
+
+        In SQL such a statement takes no parameters.
+        """
+        with _translated():
+            query = self._connection.sql(statement(name), params=parameters or None)
+            query.create_view(view, replace=True)
+
     @contextmanager
     def reader(self, name: str, /, **parameters: object) -> Iterator[pa.RecordBatchReader]:
         """A large result as Arrow, some rows at a time, of what was committed before.
@@ -190,6 +199,13 @@ def open_database(
         yield Database(connection)
     finally:
         connection.close()
+
+
+@contextmanager
+def open_memory(config: WarehouseConfig) -> Iterator[Database]:
+    """A database without a file, for statements that read batches alone."""
+    with _connect(config) as connection:
+        yield Database(connection)
 
 
 @contextmanager

@@ -1,20 +1,22 @@
 """score-flow: every user's predicted ratings, published for SQL. Needs no torch."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner
 
 from deeprec import publishing, runs, scoring
 from deeprec.publishing import ScoreReport
 from deeprec.runs import ScoringPlan
-from deeprec.scoring import ShardReport
+from deeprec.shards import ShardReport
 from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
 from flows.retries import unless_mendable
+from flows.runners import open_runner
 
 
 @flow(name="score-flow", timeout_seconds=8 * 3600)
@@ -23,21 +25,22 @@ def score_flow(
 ) -> ScoreReport:
     """Predict every movie for every user and publish it whole, in the place of the last run."""
     project = locate_project(home, config, overrides)
+    runner = open_runner(project.config.score)  # first: what is not installed is said at once
     with project.home.lock("score", project.config.warehouse.lock_timeout_s):
         plan = prepare_run(project)
-        score_shards(plan)
+        score_shards(plan, runner)
         report = publish_run(project, plan)
     publish(scores_page(plan, report))
     return report
 
 
-def score_shards(plan: ScoringPlan) -> None:
-    """Every shard as a task run; as many at once as the configuration has workers."""
+def score_shards(plan: ScoringPlan, runner: TaskRunner[Any]) -> None:
+    """Every shard as a task run; a worker is told where the run's folder is, and a number."""
     progress = RunProgress()
-    pool: ThreadPoolTaskRunner[ShardReport] = ThreadPoolTaskRunner(plan.config.num_workers)
-    with pool as workers:
+    with runner as workers:
         shards = workers.map(
-            score_shard, {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)}
+            score_shard,  # type: ignore[arg-type] # each runner takes it
+            {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)},
         )
         for done, _ in enumerate(as_completed(list(shards)), start=1):
             progress("score", done, plan.num_shards, "shards")

@@ -1,0 +1,139 @@
+"""One shard: its rows computed, entered in the run's DuckDB file, or left in files of their own.
+
+Whoever scores into files opens no DuckDB file: it only sums up in memory.
+"""
+
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from deeprec.bundles import open_bundle
+from deeprec.prediction import Predictor
+from deeprec.ratings import RatingMatrix
+from deeprec.runs import (
+    VECTORS,
+    ScoringPlan,
+    prediction_schema,
+    read_plan,
+    run_predictor,
+    shard_files,
+)
+from deeprec.shard_files import ShardEntry, ShardRows
+from deeprec.storages import Storage, open_storage
+from deeprec.vectors import rating_matrix
+from deeprec.warehouse import Database, open_memory
+
+
+class ShardReport(BaseModel):
+    """What became of one shard."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shard: int
+    num_users: int
+    num_predictions: int
+    seconds: float
+    skipped: bool
+
+
+def score_into_files(plan: ScoringPlan, shard: int) -> ShardReport:
+    """Score the users of one shard into files of its own; one that is in the ledger is left alone.
+
+    Safe to run twice, at once, late, and to be killed at any moment.
+    """
+    started = time.monotonic()
+    files = shard_files(plan)
+    entry = files.entry(shard)
+    skipped = entry is not None
+    if entry is None:
+        rows = compute_shard(plan, shard)
+        with open_memory(plan.warehouse) as memory:
+            entry = enter(memory, plan, shard, rows)
+        files.write(entry, rows)
+    return ShardReport(
+        shard=shard,
+        num_users=entry.num_users,
+        num_predictions=entry.num_predictions,
+        seconds=time.monotonic() - started,
+        skipped=skipped,
+    )
+
+
+def compute_shard(plan: ScoringPlan, shard: int) -> ShardRows:
+    """Everything that is kept of a shard's users."""
+    with pq.ParquetFile(plan.run_dir / VECTORS) as file:
+        vectors = file.read_row_group(shard)
+    users = rating_matrix(vectors, _predictor(plan.run_dir).movie_ids_N)
+    scored = _storage(plan.run_dir).score_users(users)
+    told = _user_rows(plan, users, vectors["vector_digest"])
+    return ShardRows(scored.predictions, scored.recommendations, told)
+
+
+def enter(database: Database, plan: ScoringPlan, shard: int, rows: ShardRows) -> ShardEntry:
+    """What a shard's rows come to: what the ledger is to say of them."""
+    (of_predictions,) = database.some(
+        f"scores/{plan.config.storage}/batch_checksum", 1, batch=rows.predictions
+    )
+    (of_recommendations,) = database.some(
+        "scores/batch_recommendations_checksum", 1, batch=rows.recommendations
+    )
+    parts = (of_predictions, of_recommendations)
+    return ShardEntry(
+        shard=shard,
+        num_users=rows.users.num_rows,
+        num_predictions=rows.users.num_rows * plan.num_movies,
+        num_rows=sum(part["num_rows"] for part in parts),
+        checksum=sum(part["checksum"] for part in parts),
+    )
+
+
+def insert_shard(scores: Database, plan: ScoringPlan, rows: ShardRows, entry: ShardEntry) -> None:
+    """Put a shard's rows and its entry into the run's file, within a transaction."""
+    if plan.config.publish == "table":
+        storage = _storage(plan.run_dir)
+        storage.insert(scores, rows.predictions)
+    scores.run_with("scores/insert_recommendations", rows.recommendations)
+    scores.run_with("scores/insert_users", rows.users)
+    scores.run("scores/insert_shard", **entry.model_dump(exclude={"files"}))
+
+
+def is_done(scores: Database, shard: int) -> bool:
+    """Whether a shard's rows are in the run's file."""
+    return bool(scores.rows("scores/find_shard", shard=shard))
+
+
+@lru_cache(maxsize=1)
+def _predictor(run_dir: Path) -> Predictor:
+    """The run's model over the warehouse's movies, opened once in each process."""
+    plan = read_plan(run_dir)
+    bundle = open_bundle(plan.bundle)
+    cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
+    return run_predictor(plan, bundle, bundle.model(plan.config.device, cores_each))
+
+
+@lru_cache(maxsize=1)
+def _storage(run_dir: Path) -> Storage:
+    """What the run's predictions are kept by, opened once in each process."""
+    plan, predictor = read_plan(run_dir), _predictor(run_dir)
+    schema = prediction_schema(plan, predictor.bundle.manifest.scale)
+    return open_storage(plan.config, predictor, schema)
+
+
+def _user_rows(plan: ScoringPlan, users: RatingMatrix, digests: pa.ChunkedArray) -> pa.Table:
+    """A row a user: how much is known of him, and whether the model knows any of it."""
+    vocabulary = _predictor(plan.run_dir).bundle.vocabulary
+    known = users.restrict_movies(vocabulary.movie_ids_M)
+    return pa.table(
+        {
+            "user_id": users.user_ids_U,
+            "num_ratings": np.diff(users.values_UM.indptr),
+            "is_known": np.diff(known.values_UM.indptr) > 0,
+            "vector_digest": digests,
+        }
+    )
