@@ -37,7 +37,7 @@ WIDTH = 128
 
 # In no table: `python -m benchmarks.simulate_night --measure HOME` printed them, of 20,000 users
 # and 2,000 movies, predictions `factored`.
-PREPARE_S, PUBLISH_S, START_S = 0.50, 1.52, 1.07
-OPEN_S, COMMIT_S = 0.028, 0.086  # of a shard
+PREPARE_S, PUBLISH_S, START_S = 0.50, 1.28, 0.95
+OPEN_S, COMMIT_S = 0.022, 0.057  # of a shard
 
 NUM_CORES = 2  # of the machine that the tables were made on

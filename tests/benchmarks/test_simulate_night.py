@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 COSTS = Costs(
     steps_s=(10, 20), prepare_s=3, publish_s=4, start_s=1, open_s=1, compute_s=6, commit_s=2
 )
-A_MOMENT = 0.5  # of tries for a file that two want at the same instant
+A_MOMENT = 2.0  # of tries for a file that all want at the same instant; a round takes 6 s
 FREE_FILE = COSTS.model_copy(update={"open_s": 0, "commit_s": 0})
 BAD_LUCK = {"deaths_an_hour": 20.0, "restart_s": 30.0, "straggling": 0.1, "slowdown": 4.0}
 
