@@ -2,7 +2,9 @@
 
 The population stability index of shares p then and q now is the sum of (q - p) ln(q / p) over
 buckets: the symmetric Kullback-Leibler divergence (Kullback and Leibler 1951). By the custom of
-credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006).
+credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006). Samples of N and M
+that do not differ have an index that is distributed as (1/N + 1/M) times chi-squared with one degree
+of freedom less than buckets (Yurdakul 2018): of a few dozen users it is large by chance alone.
 """
 
 import math
@@ -11,6 +13,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
+from scipy.special import chdtri
 
 from deeprec.warehouse import Database
 
@@ -21,6 +24,7 @@ ACTIVITY = "activity"
 PREDICTIONS = "predictions"
 QUANTITIES = (RATINGS, ACTIVITY, PREDICTIONS)
 _SMALLEST_SHARE = 1e-4  # of a bucket that does not occur; its logarithm would be infinite
+_BY_CHANCE = 0.001  # how often samples that do not differ are told to
 _NUM_SAMPLED = 1000  # users whose predictions are looked at
 
 
@@ -37,6 +41,18 @@ def stability_index(before: Profile, now: Profile) -> float:
         )
         index += (q - p) * math.log(q / p)
     return index
+
+
+def sure_drift(before: Profile, now: Profile) -> float:
+    """The stability index, or 0 where samples of these sizes have as much by chance."""
+    index = stability_index(before, now)
+    if not index:
+        return 0.0
+    num_buckets = len(before.keys() | now.keys())
+    by_chance = (1 / sum(before.values()) + 1 / sum(now.values())) * float(
+        chdtri(max(num_buckets - 1, 1), _BY_CHANCE)
+    )
+    return index if index > by_chance else 0.0
 
 
 def profile_ratings(warehouse: Database) -> dict[str, Profile]:

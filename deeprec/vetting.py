@@ -10,7 +10,7 @@ from deeprec.drift import (
     profile_predictions,
     profile_ratings,
     read_profile,
-    stability_index,
+    sure_drift,
 )
 from deeprec.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
@@ -75,14 +75,14 @@ def drift_since_published(
         before = read_profile(warehouse, quantity)
         if before is not None and before[1]:
             run_id, then = before
-            results.append(drift_result(quantity, stability_index(then, now), run_id, config))
+            results.append(drift_result(quantity, sure_drift(then, now), run_id, config))
     return tuple(result for result in results if result)
 
 
 def largest_drift(warehouse: Database) -> float:
     """The larger population stability index of ratings and activity since the published run."""
     indexes = [
-        stability_index(before[1], now)
+        sure_drift(before[1], now)
         for quantity, now in profile_ratings(warehouse).items()
         if (before := read_profile(warehouse, quantity)) is not None and before[1]
     ]
