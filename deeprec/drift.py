@@ -2,9 +2,9 @@
 
 The population stability index of shares p then and q now is the sum of (q - p) ln(q / p) over
 buckets: the symmetric Kullback-Leibler divergence (Kullback and Leibler 1951). By the custom of
-credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006). Samples of N and M
-that do not differ have an index that is distributed as (1/N + 1/M) times chi-squared with one degree
-of freedom less than buckets (Yurdakul 2018): of a few dozen users it is large by chance alone.
+credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006). Of samples of N and
+M that do not differ it is distributed as (1/N + 1/M) times chi-squared with one degree of freedom
+less than buckets (Yurdakul 2018): of a few dozen users it is large by chance alone.
 """
 
 import math

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 STAGES = ["sample", "ingest", "materialize", "train", "score"]
 
 
+@pytest.mark.long
 def test_a_night_tells_what_each_stage_took(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.night", "--ratings", "2e4"]
     done = subprocess.run(

@@ -220,6 +220,7 @@ def test_another_bundle_scores_everybody(scored: Catalogue, tiny_config: Config)
     assert expected == contents(report.path)
 
 
+@pytest.mark.long
 def test_a_model_that_looks_at_movies_scores_everybody_when_anybody_has_changed(
     scored: Catalogue, config: Config
 ) -> None:

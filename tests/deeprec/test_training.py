@@ -390,6 +390,7 @@ def killed_at(home: Home, config: Config, epochs_done: int, what: str) -> None:
     assert -signal.SIGKILL == killed.returncode
 
 
+@pytest.mark.long
 def test_a_blend_killed_in_its_second_member_goes_on_to_the_same_blend(
     trained_home: Home, blended_home: Home, blend_config: Config
 ) -> None:
@@ -466,6 +467,7 @@ def test_without_dev_ratings_a_blend_and_a_refit_are_refused(
         train(trained_home, config)
 
 
+@pytest.mark.long
 def test_a_killed_refit_goes_on_to_the_same_model(
     trained_home: Home, refitted_home: Home, refit_config: Config
 ) -> None:
