@@ -142,9 +142,10 @@ def require_healthy(results: Iterable[CheckResult], what: str) -> None:
 
 
 def record_checks(warehouse: Database, subject: str, results: Sequence[CheckResult]) -> None:
-    """Enter what was found, under the night or the run that it was found in."""
+    """Enter what was found, under the night or the run that it was found in, in earlier's place."""
     now = datetime.now(UTC).replace(tzinfo=None)
     for result in results:
+        warehouse.run("checks/forget", subject=subject, check_name=result.name)
         warehouse.run(
             "checks/record",
             subject=subject,

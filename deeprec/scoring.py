@@ -1,5 +1,6 @@
 """Scoring all users: a run is prepared, scored a shard at a time, and published whole."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,17 @@ from deeprec.shards import (
 )
 from deeprec.warehouse import Database, open_database
 
+_LOG = logging.getLogger(__name__)
 _OpenScores = Callable[[], AbstractContextManager[Database]]
 ScoreShards = Callable[[ScoringPlan, Progress], None]
 
 
 def score_on_threads(plan: ScoringPlan, progress: Progress) -> None:
     """Score every shard in this process."""
+    if plan.config.runner != "threads":
+        _LOG.warning(
+            "only score-flow scores by score.runner = %s; threads here", plan.config.runner
+        )
     if plan.config.shards == "parquet":
         score_one = partial(score_into_files, plan)
         _score_each(plan, score_one, range(plan.num_shards), progress)

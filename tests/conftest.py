@@ -187,6 +187,7 @@ def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[Pre
         "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",

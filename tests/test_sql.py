@@ -202,7 +202,7 @@ def test_a_statement_is_one_and_says_what_it_gives(name: str) -> None:
     text = statement(name)
     assert text.startswith("-- ")
     assert 1 == re.sub(r"--.*", "", text).count(";")
-    assert len(text.splitlines()) <= 70
+    assert len(text.splitlines()) <= 50
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -241,3 +241,10 @@ def test_a_worker_killed_while_it_writes_leaves_a_shard_that_is_not_scored(
 def test_settings_that_do_not_fit_together_are_refused(settings: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_config(None, settings)
+
+
+def test_that_a_cluster_is_passed_over_is_said(
+    trained_home: Home, tiny_config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    score(trained_home, with_score(tiny_config, runner="dask"))
+    assert "only score-flow scores by score.runner = dask; threads here" in caplog.text

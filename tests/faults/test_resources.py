@@ -31,7 +31,6 @@ SETTINGS = [
     "warehouse.lock_timeout_s=30",
     "nightly.train_at_new_fraction=1",
     "ingest.chunk_bytes=1024",
-    "checks.block_psi=100",  # of so few ratings that any arrival is a drift
 ]
 CONFIG = load_config(None, SETTINGS)
 

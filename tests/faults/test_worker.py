@@ -14,7 +14,9 @@ import pytest
 from deeprec.home import Home
 from deeprec.sample import write_sample
 
-POSTER = Path(__file__).parents[2] / "deployments" / "config" / "poster.toml"
+DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
+AUTOMATIONS = DEPLOYMENTS / "automations"
+POSTER = DEPLOYMENTS / "config" / "poster.toml"
 NUM_MOVIES = 20
 WORKER = ("worker", "start", "--pool", "deeprec")
 WITHIN_S = 180
@@ -34,6 +36,8 @@ class Server(Protocol):
     """The fixture of tests/conftest.py."""
 
     worker: Popen[bytes] | None
+
+    def prefect(self, *arguments: str, timeout_s: float = ...) -> str: ...
 
     def begin(self, name: str, *arguments: str) -> Popen[bytes]: ...
 
@@ -101,6 +105,11 @@ def test_a_new_worker_ends_the_night_that_died_with_the_last(
     sample = tmp_path / "sample"
     write_sample(sample, num_users=60, num_movies=NUM_MOVIES, num_ratings=500)
 
+    example = (AUTOMATIONS / "dead-runs.yaml").read_text()
+    sooner = tmp_path / "dead-runs.yaml"
+    sooner.write_text(example.replace("within: 600", "within: 75"))  # heartbeats come every 30 s
+    server.prefect("automation", "create", "--from-file", str(sooner))
+
     died = start_night(server, sample, LENGTHY)
     wait_until(server, lambda: any(home.path.glob("checkpoints/*")))
     assert server.worker
@@ -108,8 +117,7 @@ def test_a_new_worker_ends_the_night_that_died_with_the_last(
     assert not home.predictions.exists()
     assert [("running",)] == rows(home.warehouse, "select status from nights")
     # Nobody is left to say so, and a deployment of one run at a time would wait for it for ever.
-    state = {"state": {"type": "CRASHED", "message": "its worker is gone"}, "force": True}
-    server.api("POST", f"/flow_runs/{died}/set_state", state)
+    wait_until(server, lambda: state_type(server, died) == "CRASHED")
 
     worker = server.begin("worker", *WORKER)
     try:
