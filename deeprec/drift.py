@@ -4,7 +4,8 @@ The population stability index of shares p then and q now is the sum of (q - p) 
 buckets: the symmetric Kullback-Leibler divergence (Kullback and Leibler 1951). By the custom of
 credit scoring less than 0.1 is no drift, more than 0.25 is much (Siddiqi 2006). Of samples of N and
 M that do not differ it is distributed as (1/N + 1/M) times chi-squared with one degree of freedom
-less than buckets (Yurdakul 2018): of a few dozen users it is large by chance alone.
+less than buckets (Yurdakul 2018): of a few dozen users it is large by chance alone. What one user
+rates or is predicted hangs together, so N and M are users, whatever is counted.
 """
 
 import math
@@ -22,7 +23,6 @@ Profile = Mapping[str, int]  # how often each bucket of a quantity occurs
 RATINGS = "ratings"
 ACTIVITY = "activity"
 PREDICTIONS = "predictions"
-QUANTITIES = (RATINGS, ACTIVITY, PREDICTIONS)
 _SMALLEST_SHARE = 1e-4  # of a bucket that does not occur; its logarithm would be infinite
 _BY_CHANCE = 0.001  # how often samples that do not differ are told to
 _NUM_SAMPLED = 1000  # users whose predictions are looked at
@@ -43,16 +43,47 @@ def stability_index(before: Profile, now: Profile) -> float:
     return index
 
 
-def sure_drift(before: Profile, now: Profile) -> float:
-    """The stability index, or 0 where samples of these sizes have as much by chance."""
+def sure_drift(before: Profile, now: Profile, num_users: tuple[int, int]) -> float:
+    """The stability index, or 0 where samples of so many users have as much by chance.
+
+    Args:
+        before: a quantity then.
+        now: the same now.
+        num_users: of whom either was taken.
+    """
     index = stability_index(before, now)
     if not index:
         return 0.0
     num_buckets = len(before.keys() | now.keys())
-    by_chance = (1 / sum(before.values()) + 1 / sum(now.values())) * float(
-        chdtri(max(num_buckets - 1, 1), _BY_CHANCE)
-    )
+    spread = sum(1 / num for num in num_users)
+    by_chance = spread * float(chdtri(max(num_buckets - 1, 1), _BY_CHANCE))
     return index if index > by_chance else 0.0
+
+
+def drift_since_published(
+    warehouse: Database, profiles: Mapping[str, Profile]
+) -> tuple[str, dict[str, float]] | None:
+    """The run published last, and how surely each quantity has drifted since; None before it.
+
+    Args:
+        warehouse: holds the profiles of published runs.
+        profiles: of now; activity, which counts the users, is among them.
+    """
+    last = warehouse.rows("profiles/last_run")
+    if not last:
+        return None
+    ((run_id,),) = last
+    before = {
+        quantity: _profile(warehouse.table("profiles/of_run", run_id=run_id, quantity=quantity))
+        for quantity in profiles
+    }
+    num_users = [sum(before[ACTIVITY].values()), sum(profiles[ACTIVITY].values())]
+    drift = {}
+    for quantity, now in profiles.items():
+        at_most = _NUM_SAMPLED if quantity == PREDICTIONS else max(num_users)
+        then_users, now_users = (min(num, at_most) for num in num_users)
+        drift[quantity] = sure_drift(before[quantity], now, (then_users, now_users))
+    return str(run_id), drift
 
 
 def profile_ratings(warehouse: Database) -> dict[str, Profile]:
@@ -67,16 +98,6 @@ def profile_predictions(scores: Database, storage: str) -> Profile:
     """How the predictions of 1,000 users lie, who are drawn by a hash of their ids."""
     users = scores.table("scores/sampled_users", num_users=_NUM_SAMPLED)
     return _profile(scores.table_with(f"scores/{storage}/profile", users))
-
-
-def read_profile(warehouse: Database, quantity: str) -> tuple[str, Profile] | None:
-    """The run published last, and how a quantity lay then; None before the first."""
-    last = warehouse.rows("profiles/last_run")
-    if not last:
-        return None
-    ((run_id,),) = last
-    table = warehouse.table("profiles/of_run", run_id=run_id, quantity=quantity)
-    return str(run_id), _profile(table)
 
 
 def record_profiles(warehouse: Database, run_id: str, profiles: Mapping[str, Profile]) -> None:

@@ -37,7 +37,7 @@ from deeprec.registry import ModelStatus, find_champion, find_status, make_champ
 from deeprec.runs import is_published
 from deeprec.scoring import score
 from deeprec.vectors import materialize
-from deeprec.vetting import drift_since_published, largest_drift
+from deeprec.vetting import check_drift, largest_drift
 from deeprec.warehouse import Database, open_warehouse
 
 _SECONDS_A_DAY = 86_400
@@ -194,7 +194,7 @@ class _Night:
                 night_id=self.night_id,
                 num_arrived=num_arrived,
             )
-            results += drift_since_published(warehouse, profile_ratings(warehouse), config)
+            results += check_drift(warehouse, profile_ratings(warehouse), config)
             record_checks(warehouse, self.night_id, results)
         require_healthy(results, "the ratings")
         return _checked(results)

@@ -7,10 +7,9 @@ from deeprec.config import ChecksConfig
 from deeprec.drift import (
     PREDICTIONS,
     Profile,
+    drift_since_published,
     profile_predictions,
     profile_ratings,
-    read_profile,
-    sure_drift,
 )
 from deeprec.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
@@ -63,27 +62,22 @@ def vet_drift(
     if last and last[0][1] != plan.bundle_id:
         severity = {f"drift.{PREDICTIONS}": "warn"} | config.severity
         config = config.model_copy(update={"severity": severity})
-    return drift_since_published(warehouse, profiles, config), profiles
+    return check_drift(warehouse, profiles, config), profiles
 
 
-def drift_since_published(
+def check_drift(
     warehouse: Database, profiles: Mapping[str, Profile], config: ChecksConfig
 ) -> tuple[CheckResult, ...]:
-    """A check a quantity, of those that the last published run has a profile of."""
-    results = []
-    for quantity, now in profiles.items():
-        before = read_profile(warehouse, quantity)
-        if before is not None and before[1]:
-            run_id, then = before
-            results.append(drift_result(quantity, sure_drift(then, now), run_id, config))
+    """A check a quantity, against the last published run; none before the first."""
+    found = drift_since_published(warehouse, profiles)
+    if found is None:
+        return ()
+    run_id, drift = found
+    results = (drift_result(quantity, psi, run_id, config) for quantity, psi in drift.items())
     return tuple(result for result in results if result)
 
 
 def largest_drift(warehouse: Database) -> float:
     """The larger population stability index of ratings and activity since the published run."""
-    indexes = [
-        sure_drift(before[1], now)
-        for quantity, now in profile_ratings(warehouse).items()
-        if (before := read_profile(warehouse, quantity)) is not None and before[1]
-    ]
-    return max(indexes, default=0.0)
+    found = drift_since_published(warehouse, profile_ratings(warehouse))
+    return max(found[1].values()) if found else 0.0
