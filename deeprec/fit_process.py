@@ -9,6 +9,8 @@ the fitted weights at the end.
 import json
 import os
 import sys
+import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from deeprec.errors import DeeprecError
 from deeprec.fit_jobs import FitJob, write_result
 from deeprec.process_group import joined_group
 from deeprec.progress import silent
+
+_WATCH_EVERY_S = 0.5
 
 
 def main(folder: Path) -> None:
@@ -51,7 +55,20 @@ def _tell(**message: object) -> None:
     sys.stdout.flush()
 
 
+def _end_with_parent() -> None:
+    """End this process soon after torchrun has died: nobody else would ever stop it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_EVERY_S)
+        os._exit(1)  # whatever the other threads wait for
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    _end_with_parent()
     try:
         main(Path(sys.argv[1]))
     except DeeprecError as error:

@@ -126,20 +126,29 @@ def test_an_error_of_a_process_is_that_of_the_fit() -> None:
     assert ["train 0 of 3 epochs cpu"] == told
 
 
-def test_a_process_that_is_killed_ends_the_fit_and_leaves_its_checkpoint(tmp_path: Path) -> None:
+def taking_part(*which: str) -> list[int]:
+    """The processes of a fit that `pgrep` finds."""
+    command = ["pgrep", *which]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
+@pytest.mark.parametrize("killed", ["a process", "another process", "torchrun"])
+def test_a_process_that_is_killed_ends_the_fit_and_leaves_its_checkpoint(
+    tmp_path: Path, killed: str
+) -> None:
     path = tmp_path / "run.pt"
+    command_line = f"deeprec.fit_process {path.with_suffix('.job')}"
     endless = new_job(2, path, num_epochs=10**6, patience=10**6)
 
     def kill(record: EpochRecord) -> None:
         if record.epoch == 2:
-            listed = subprocess.run(
-                ["pgrep", "-f", f"deeprec.fit_process {path.with_suffix('.job')}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            os.kill(max(map(int, listed.stdout.split())), signal.SIGKILL)
+            [torchrun] = taking_part("-P", str(os.getpid()), "-f", command_line)
+            one, another = taking_part("-P", str(torchrun), "-f", command_line)
+            pids = {"torchrun": torchrun, "a process": one, "another process": another}
+            os.kill(pids[killed], signal.SIGKILL)
 
     with pytest.raises(TrainingError, match=r"one of the 2 processes .* has died"):
         fit_job(endless, on_epoch=kill)
     assert [path] == list(tmp_path.iterdir())
+    assert not taking_part("-f", command_line)
