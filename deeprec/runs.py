@@ -48,6 +48,7 @@ _PLAN = "plan.json"
 _FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
+_BLOCK_BYTES = 64 * 1024  # nine bits a prediction leave half of a block of 256 KiB empty
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
@@ -343,7 +344,10 @@ def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str)
     predictor = run_predictor(plan, bundle, model)
     schema = prediction_schema(plan, bundle.manifest.scale)
     with open_database(
-        plan.run_dir / SCORES, plan.warehouse, storage_version=plan.config.storage_version
+        plan.run_dir / SCORES,
+        plan.warehouse,
+        storage_version=plan.config.storage_version,
+        block_bytes=_BLOCK_BYTES,
     ) as scores:
         storage = open_storage(plan.config, predictor, schema)
         if plan.config.publish == "table":

@@ -70,19 +70,26 @@ class DenseStorage:
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
-        """See `Storage`; movie by movie within a user."""
+        """See `Storage`; movie by movie, up for one user and down for the next.
+
+        So one movie is always close to the one before it, and DuckDB, which packs differences,
+        keeps its id in next to nothing.
+        """
         hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
         recommended = []
-        for rows, scores in self.predictor.batches(users, self.config.batch_size):
-            hundredths_SN[rows] = in_hundredths(scores.predicted_BM, self.predictor.bundle)
+        for rows, value_BN in self.predictor.unclipped_batches(users, self.config.batch_size):
+            hundredths_SN[rows] = in_hundredths(value_BN, self.predictor.bundle)
             batch = users.select_rows(rows)
-            best = _Best.of(batch, scores.unclipped_BM, self.config.top_n)
+            best = _Best.of(batch, value_BN, self.config.top_n)
             table = best.table(batch, best.value_K, self.predictor.bundle, self.schema)
             recommended.append(table)
+        hundredths_SN[1::2] = hundredths_SN[1::2, ::-1]
         id_type = self.schema.field("user_id").type.to_pandas_dtype()
+        movie_ids_N = users.movie_ids_M.astype(id_type)
+        up_and_down = np.concatenate([movie_ids_N, movie_ids_N[::-1]])
         columns = [
             pa.array(np.repeat(users.user_ids_U.astype(id_type), users.num_movies)),
-            pa.array(np.tile(users.movie_ids_M.astype(id_type), users.num_users)),
+            pa.array(np.resize(up_and_down, hundredths_SN.size)),
             _decimals(hundredths_SN.ravel(), self.schema),
         ]
         predictions = pa.Table.from_arrays(columns, schema=self.schema)

@@ -178,6 +178,7 @@ def open_database(
     *,
     read_only: bool = False,
     storage_version: str | None = None,
+    block_bytes: int | None = None,
 ) -> Iterator[Database]:
     """A DuckDB file, created when absent; waits while another process holds it.
 
@@ -186,6 +187,7 @@ def open_database(
         config: threads, memory and how long to wait.
         read_only: many processes may read at once, none while one writes.
         storage_version: the oldest DuckDB release that can open what is written.
+        block_bytes: what a new file is divided into; 256 KiB unless told.
 
     Raises:
         WarehouseError: absent and `read_only`, not a DuckDB file, or held for too long.
@@ -193,9 +195,14 @@ def open_database(
     config = config or WarehouseConfig()
     if read_only and not path.exists():
         raise WarehouseError(f"{path}: no such file; an earlier step of the pipeline makes it")
+    options = ["read_only" if read_only else "read_write"]
+    if storage_version:
+        options.append(f"storage_version {_quoted(storage_version)}")
+    if block_bytes:
+        options.append(f"block_size {block_bytes}")
     connection = _connect(config)
     try:
-        _attach(connection, path, config, read_only=read_only, storage_version=storage_version)
+        _attach(connection, path, config, options)
         yield Database(connection)
     finally:
         connection.close()
@@ -262,17 +269,9 @@ def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:
 
 
 def _attach(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    config: WarehouseConfig,
-    *,
-    read_only: bool,
-    storage_version: str | None,
+    connection: duckdb.DuckDBPyConnection, path: Path, config: WarehouseConfig, options: list[str]
 ) -> None:
     """Make `path` the connection's database, retrying while another process holds it."""
-    options = ["read_only" if read_only else "read_write"]
-    if storage_version:
-        options.append(f"storage_version {_quoted(storage_version)}")
     attach = f"attach {_quoted(str(path))} as warehouse ({', '.join(options)})"
     deadline = time.monotonic() + config.lock_timeout_s
     while True:

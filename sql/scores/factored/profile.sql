@@ -4,19 +4,23 @@ with products as (
     from user_codes
     cross join movie_codes
     where user_codes.user_id in (select batch.user_id from batch)
-)
+),
 
-select
-    printf(
-        '%.1f',
+halves as (
+    select
         floor(
             2 * greatest(
                 prediction_scale.lowest,
                 least(prediction_scale.highest, products.predicted)
             )::double
-        ) / 2
-    ) as bucket,
-    count(*) as num_rows
-from products
-cross join prediction_scale
-group by bucket;
+        ) / 2 as half,
+        count(*) as num_rows
+    from products
+    cross join prediction_scale
+    group by half
+)
+
+select
+    printf('%.1f', half) as bucket,
+    num_rows
+from halves;
