@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
 
 from deeprec.bundles import open_bundle
 from deeprec.prediction import Predictor
@@ -114,6 +115,8 @@ def _predictor(run_dir: Path) -> Predictor:
     plan = read_plan(run_dir)
     bundle = open_bundle(plan.bundle)
     cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
+    # For good: workers side by side whose products take all cores wait for each other in vain.
+    threadpool_limits(cores_each, "blas")
     return run_predictor(plan, bundle, bundle.model(plan.config.device, cores_each))
 
 
