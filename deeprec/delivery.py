@@ -24,16 +24,20 @@ from deeprec.errors import StoreError
 from deeprec.places import Place
 from deeprec.shard_files import as_parquet, from_parquet
 
+PLAN = "plan.json"
 _INPUTS = "inputs.json"
 _VECTORS = "vectors"
 _AT_ONCE = 8  # objects on their way: a put waits for the store, not for this machine
 
 
-def deliver(place: Place, files: Mapping[str, Path], vectors: Path, num_shards: int) -> None:
+def deliver(
+    place: Place, plan: str, files: Mapping[str, Path], vectors: Path, num_shards: int
+) -> None:
     """Put a run's inputs where its workers are told to look; safe to do again.
 
     Args:
         place: the run's own.
+        plan: as JSON.
         files: by the names that they get there.
         vectors: a Parquet file with a row group a shard.
         num_shards: how many it has.
@@ -45,6 +49,19 @@ def deliver(place: Place, files: Mapping[str, Path], vectors: Path, num_shards: 
     with ThreadPoolExecutor(_AT_ONCE) as workers:
         digests = dict(workers.map(partial(_put, place), contents.items()))
     place.put(_INPUTS, json.dumps(digests, indent=2).encode())
+    place.put(PLAN, plan.encode())
+
+
+def withdraw(place: Place) -> None:
+    """Remove a run's inputs, once nobody needs them; safe to do again."""
+    place.remove(PLAN)  # first: now nobody begins a shard any more
+    try:
+        names = json.loads(place.get(_INPUTS))
+    except FileNotFoundError:
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as workers:
+        list(workers.map(place.remove, names))
+    place.remove(_INPUTS)
 
 
 def fetch(place: Place, folder: Path) -> None:

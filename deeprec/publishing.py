@@ -135,12 +135,11 @@ def _prune_shards(home: Home, warehouse: Database, plan: ScoringPlan) -> None:
     Of this home's runs alone: others may have theirs in the same place.
     """
     published = kept_runs(home) | {plan.run_id}
-    ended: dict[str, set[str]] = {}
-    for run_id, shards_at, publish in warehouse.rows("scores/shards_at"):
-        if publish == "table" or run_id not in published:
-            ended.setdefault(shards_at, set()).add(run_id)
-    for shards_at, run_ids in ended.items():
-        clear_runs(shards_place(home, shards_at), run_ids)
+    runs = warehouse.rows("scores/shards_at")
+    for shards_at in {at for _, at, _ in runs}:
+        here = {run_id: publish for run_id, at, publish in runs if at == shards_at}
+        viewed = {run for run, publish in here.items() if run in published and publish == "view"}
+        clear_runs(shards_place(home, shards_at), here.keys() - viewed, viewed)
 
 
 def _publications(warehouse: Database) -> list[tuple[Any, ...]]:

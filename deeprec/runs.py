@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 from deeprec.bundles import Bundle, installed_versions
 from deeprec.carrying import carry_over
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
-from deeprec.delivery import deliver
+from deeprec.delivery import PLAN, deliver, withdraw
 from deeprec.errors import BundleError, DeeprecError, StoreError
 from deeprec.factored import require_factors
 from deeprec.home import Home
@@ -49,7 +49,6 @@ VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
 BUNDLE = "bundle"
-_PLAN = "plan.json"
 _FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
@@ -146,7 +145,7 @@ def check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
 
 def read_plan(run_dir: Path) -> ScoringPlan:
     """The plan of a run's folder, wherever the folder has been moved."""
-    plan = ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
+    plan = ScoringPlan.model_validate_json((run_dir / PLAN).read_text(encoding="utf-8"))
     return plan.model_copy(update={"run_dir": run_dir})
 
 
@@ -157,10 +156,10 @@ def plan_at(place: Place) -> ScoringPlan:
         StoreError: there is none any more.
     """
     try:
-        return ScoringPlan.model_validate_json(place.get(_PLAN))
+        return ScoringPlan.model_validate_json(place.get(PLAN))
     except FileNotFoundError as error:
         raise StoreError(
-            f"{place.url(_PLAN)}: no such run; it has been published, or another took its place"
+            f"{place.url(PLAN)}: no such run; it has been published, or another took its place"
         ) from error
 
 
@@ -185,13 +184,19 @@ def shard_files(plan: ScoringPlan) -> ShardFiles:
     return ShardFiles(run_place(plan))
 
 
-def clear_runs(place: Place, run_ids: Iterable[str]) -> None:
-    """Remove what ended runs have left in a place; where that fails, a later run will."""
+def clear_runs(place: Place, run_ids: Iterable[str], viewed: Iterable[str] = ()) -> None:
+    """Remove what ended runs have left in a place, and all but the shards of those that are viewed.
+
+    Where that fails, a later run will.
+    """
     try:
-        for folder in {folder_of(run_id) for run_id in run_ids} & set(place.names()):
+        there = set(place.names())
+        for folder in {folder_of(run_id) for run_id in run_ids} & there:
             place.within(folder).clear()
+        for folder in {folder_of(run_id) for run_id in viewed} & there:
+            withdraw(place.within(folder))
     except DeeprecError as error:
-        _LOG.warning("shards of runs that have ended are left over: %s", error)
+        _LOG.warning("what runs that have ended have put there is left over: %s", error)
 
 
 def users_of_shard(plan: ScoringPlan, shard: int) -> int:
@@ -443,15 +448,15 @@ def _deliver(plan: ScoringPlan, bundle: Bundle) -> None:
             **{f"{SIDE}/{file.name}": file for file in side},
             **{f"{BUNDLE}/{name}": bundle.path / name for name in bundle.files},
         }
-        deliver(place, files, plan.run_dir / VECTORS, plan.num_shards)
-        place.put(_PLAN, plan.model_dump_json(indent=2).encode())
+        told = plan.model_dump_json(indent=2)
+        deliver(place, told, files, plan.run_dir / VECTORS, plan.num_shards)
 
 
 def write_plan(plan: ScoringPlan) -> None:
     """Have the plan in the run's folder."""
-    temporary = plan.run_dir / f".{_PLAN}"
+    temporary = plan.run_dir / f".{PLAN}"
     temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
-    temporary.replace(plan.run_dir / _PLAN)
+    temporary.replace(plan.run_dir / PLAN)
 
 
 def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:

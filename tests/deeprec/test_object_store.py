@@ -246,6 +246,8 @@ def test_a_view_is_read_by_our_own_commands_and_its_objects_kept_as_long(
     (kept,) = trained_home.past.iterdir()
     assert expected == contents(kept)
     assert [f"run_id={run}" for run in runs[1:]] == open_place(at).names()
+    shards = [f"shard={shard:05}" for shard in range(5)]
+    assert [shards] * 2 == [open_place(f"{at}/run_id={run}").names() for run in runs[1:]]
     with duckdb.connect(str(kept), read_only=True) as elsewhere:
         (view,) = elsewhere.execute("select sql from duckdb_views() where not internal").fetchone()  # type: ignore[misc]
     assert f"{at}/run_id={runs[1]}/shard=00000/" in view
