@@ -21,7 +21,7 @@ from deeprec.errors import ConfigError, StoreError, UnreachableError
 _S3 = "s3://"
 _BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9._=-]+)*")
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-# A store that is away is told of within half a minute, whether it refuses or keeps silent.
+# A store that refuses connections is told of after three seconds, a silent one after a minute.
 _PATIENCE = {
     "connect_timeout": 5,
     "read_timeout": 20,

@@ -7,6 +7,7 @@ again, it holds what it held before.
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from deeprec.errors import ConfigError, StoreError, UnreachableError, WarehouseE
 from deeprec.home import Home
 from deeprec.places import open_place
 from deeprec.publishing import publish_run
-from deeprec.runs import ScoringPlan, prepare_run, run_place, shard_files
+from deeprec.runs import ScoringPlan, clear_runs, prepare_run, run_place, shard_files
 from deeprec.scoring import score, score_shard
 from deeprec.training import train
 from deeprec.warehouse import open_database
@@ -333,6 +334,44 @@ def test_repeated_and_late_workers_leave_no_trace(
     open_place(at).put("run_id=of-another-home/shard=00000/ledger.json", b"{}")
     assert expected == contents(score(trained_home, config).path)
     assert ["shards/some/prefix/run_id=of-another-home/shard=00000/ledger.json"] == objects()
+
+
+KILLED = """
+import os, signal, sys
+from deeprec import places
+from deeprec.scoring import score_shard
+put, left = places.ObjectPlace.put, int(sys.argv[2])
+def die_before_an_object(*arguments):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    put(*arguments)
+places.ObjectPlace.put = die_before_an_object
+score_shard(sys.argv[1], 0)
+"""
+
+
+def test_a_worker_killed_before_its_ledger_leaves_a_shard_that_is_not_scored(
+    trained_home: Home, tiny_config: Config, at: str, expected: list[Any]
+) -> None:
+    config = with_score(tiny_config, at)
+    plan = prepare_run(trained_home, config)
+    killed = subprocess.run([sys.executable, "-c", KILLED, plan.location, "3"], check=False)
+    assert -signal.SIGKILL == killed.returncode
+    assert 3 == len(run_place(plan).names("shard=00000"))
+    assert shard_files(plan).entry(0) is None
+    assert expected == contents(score(trained_home, config).path)
+    assert [] == objects()
+
+
+def test_a_place_that_is_away_when_it_is_cleared_fails_nothing(
+    away: str, caplog: pytest.LogCaptureFixture, server: Server
+) -> None:
+    del server
+    with use_environment(AWS_ENDPOINT_URL=away):
+        clear_runs(open_place(AT), ["ended"])
+    assert "put there is left over: s3://shards/some/prefix: the store does not" in caplog.text
 
 
 def test_a_run_of_other_inputs_or_another_place_clears_the_one_before(
