@@ -27,7 +27,7 @@ from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES, run_night
 from deeprec.config import Config, load_config
 from deeprec.home import Home
-from deeprec.runs import ScoringPlan, prepare_run, shard_files
+from deeprec.runs import ScoringPlan, prepare_run, run_place
 from deeprec.scoring import score_shard
 
 _SMALL_ENOUGH = 0.05  # of a shard's seconds
@@ -49,7 +49,7 @@ def new_run(home: Home, users_per_shard: int, num_movies: int) -> Iterator[Scori
     try:
         yield plan
     finally:
-        shard_files(plan).clear()
+        run_place(plan).clear()
         shutil.rmtree(plan.run_dir)
 
 
@@ -67,9 +67,9 @@ def overhead(home: Home, num_movies: int) -> tuple[dict[int, float], float, floa
     seconds = {}
     for size in _SIZES:
         with new_run(home, size, num_movies) as plan:
-            score_shard(plan.run_dir, 0)
+            score_shard(plan.location, 0)
             seconds[size] = min(
-                score_shard(plan.run_dir, shard).seconds for shard in range(1, 1 + _REPEATS)
+                score_shard(plan.location, shard).seconds for shard in range(1, 1 + _REPEATS)
             )
     a_user, of_none = np.polyfit(list(seconds), list(seconds.values()), 1)
     return seconds, float(of_none), float(a_user)
@@ -88,7 +88,7 @@ def _config(shard_cells: int) -> Config:
 
 
 def _score(workers: ProcessPoolExecutor, plan: ScoringPlan, shards: Sequence[int]) -> None:
-    list(workers.map(score_shard, [plan.run_dir] * len(shards), shards))
+    list(workers.map(score_shard, [plan.location] * len(shards), shards))
 
 
 def main(

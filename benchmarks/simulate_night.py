@@ -101,10 +101,10 @@ class MeasuredRun(BaseModel):
         )
 
 
-def timed_shard(run_dir: Path, shard: int) -> ShardTimes:
+def timed_shard(location: str, shard: int) -> ShardTimes:
     """Score a shard; when that was."""
     began = time.time()
-    score_shard(run_dir, shard)
+    score_shard(location, shard)
     return ShardTimes(shard=shard, began=began, ended=time.time())
 
 
@@ -115,7 +115,7 @@ def measure_run(home: Home, config: Config, num_workers: int) -> MeasuredRun:
     workers_began = time.time()
     processes = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, mp_context=processes) as workers:
-        score_one = partial(timed_shard, plan.run_dir)
+        score_one = partial(timed_shard, plan.location)
         shards = tuple(workers.map(score_one, range(plan.num_shards)))
         again = list(workers.map(score_one, range(plan.num_shards)))
     to_publish = time.time()

@@ -124,6 +124,11 @@ class Bundle:
         return _config_of(self.path, self.manifest)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of it, relative to its folder."""
+        return (*self.manifest.digests, _MANIFEST)
+
+    @property
     def biases(self) -> Biases:
         """The floor beside the model, and its stand-in for what it does not know."""
         manifest = self.manifest

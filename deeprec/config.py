@@ -6,9 +6,18 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from deeprec.errors import ConfigError
+from deeprec.places import SecretInUrlError, checked_location
 from deeprec.ratings import RatingScale
 from deeprec.splits import RandomSplit, Split
 
@@ -31,7 +40,8 @@ _OF_A_PROTOCOL = ("split", "protocol")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What was given stands in our own message, unless it holds a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ScaleConfig(_Section):
@@ -329,6 +339,11 @@ class ScoreConfig(_Section):
         description="where workers leave a shard: in the run's DuckDB file, which takes one at a "
         "time, or in Parquet files that are gathered into it at the end",
     )
+    shards_at: str = Field(
+        "",
+        description="where Parquet shards, and what workers need, are put: a folder that all "
+        "workers see or s3://BUCKET/PREFIX; default: the home, which all workers must then see",
+    )
     publish: Literal["table", "view"] = Field(
         "table",
         description="predicted_ratings as a table, or as a view over the shards' Parquet files",
@@ -355,8 +370,15 @@ class ScoreConfig(_Section):
         "false: everybody, into a new file, which is somewhat smaller",
     )
 
+    @field_validator("shards_at")
+    @classmethod
+    def _is_a_place(cls, shards_at: str) -> str:
+        return checked_location(shards_at)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.shards_at and self.shards != "parquet":
+            raise ValueError('shards_at needs shards = "parquet"')
         if self.runner != "threads" and self.shards != "parquet":
             raise ValueError(
                 f'runner = "{self.runner}" needs shards = "parquet": only one process at a time '
@@ -590,7 +612,7 @@ def _explain(error: ValidationError, where: str) -> str:
             near = difflib.get_close_matches(named, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{where}: {key}: unknown key{hint}")
-        elif not key:
+        elif not key or isinstance(problem.get("ctx", {}).get("error"), SecretInUrlError):
             lines.append(f"{where}: {problem['msg']}")
         else:
             lines.append(f"{where}: {key}: {problem['msg']} (got {problem['input']!r})")

@@ -40,6 +40,14 @@ class DeviceError(DeeprecError):
     """A device was asked for that cannot be used here."""
 
 
+class StoreError(DeeprecError):
+    """A place for objects that refuses, or does not hold what was put there."""
+
+
+class UnreachableError(StoreError):
+    """A store that does not answer; it may do so again."""
+
+
 class UnknownIdError(DeeprecError):
     """A user or a movie was asked for that is not there."""
 

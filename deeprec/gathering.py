@@ -6,6 +6,7 @@ Nobody else opens that file. A shard whose files are not what its ledger says is
 import logging
 
 from deeprec.errors import WarehouseError
+from deeprec.places import is_store
 from deeprec.runs import SCORES, ScoringPlan, shard_files, users_of_shard
 from deeprec.shard_files import ShardEntry, ShardFiles, ShardRows, UnsoundShardError
 from deeprec.shards import enter, insert_shard, is_done, score_into_files
@@ -37,8 +38,10 @@ def gather_shards(plan: ScoringPlan) -> None:
                     insert_shard(scores, plan, rows, entry)
         if plan.config.publish == "view" and len(entries) == plan.num_shards:
             files.sweep(entries)
-            paths = [str(files.path(entry, "predictions")) for entry in entries]
-            scores.create_view("predicted_ratings", "scores/dense/of_files", files=paths)
+            urls = [files.url(entry, "predictions") for entry in entries]
+            if is_store(plan.config.shards_at):
+                scores.reach_store()
+            scores.create_view("predicted_ratings", "scores/dense/of_files", files=urls)
 
 
 def _sound(
@@ -55,7 +58,7 @@ def _sound(
             if is_last:
                 raise WarehouseError(
                     f"{error}, though shard {shard} was just scored again; nothing was published: "
-                    "look at that disk, then run `deeprec score` again"
+                    "look at what holds it, then run `deeprec score` again"
                 ) from error
             _LOG.warning("shard %d is scored again: %s", shard, error)
         files.forget(shard)

@@ -22,7 +22,15 @@ from deeprec.home import Home
 from deeprec.live import settle_arrivals
 from deeprec.past_runs import keep_published, kept_runs, prune, replace_published
 from deeprec.registry import find_champion_before
-from deeprec.runs import MOVIES, SCORES, ScoringPlan, read_plan, settle_run
+from deeprec.runs import (
+    MOVIES,
+    SCORES,
+    ScoringPlan,
+    clear_runs,
+    read_plan,
+    settle_run,
+    shards_place,
+)
 from deeprec.vetting import vet_against_ratings, vet_drift, vet_scores
 from deeprec.warehouse import Database, open_database, open_warehouse
 
@@ -67,7 +75,7 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
     with open_warehouse(home, config.warehouse) as warehouse:  # a second try may come here at once
         settle_run(warehouse, plan, "published")
         _prune(home, warehouse, config.score.keep_past)
-        _prune_shards(home, plan)
+        _prune_shards(home, warehouse, plan)
         counts = dict(
             zip(_COUNTS, warehouse.row("scores/run_counts", run_id=plan.run_id), strict=True)
         )
@@ -121,12 +129,17 @@ def _prune(home: Home, warehouse: Database, num_kept: int) -> None:
     prune(home, newest_first, num_kept, of_that[:1] if num_kept else ())
 
 
-def _prune_shards(home: Home, plan: ScoringPlan) -> None:
-    """Remove the shards of all runs but those whose published file is a view of them."""
-    viewed = kept_runs(home) | ({plan.run_id} if plan.config.publish == "view" else set())
-    for folder in home.shards.glob("run_id=*"):
-        if folder.name.removeprefix("run_id=") not in viewed:
-            shutil.rmtree(folder)
+def _prune_shards(home: Home, warehouse: Database, plan: ScoringPlan) -> None:
+    """Remove the shards of all runs but those whose published file is a view of them.
+
+    Of this home's runs alone: others may have theirs in the same place.
+    """
+    published = kept_runs(home) | {plan.run_id}
+    runs = warehouse.rows("scores/shards_at")
+    for shards_at in {at for _, at, _ in runs}:
+        here = {run_id: publish for run_id, at, publish in runs if at == shards_at}
+        viewed = {run for run, publish in here.items() if run in published and publish == "view"}
+        clear_runs(shards_place(home, shards_at), here.keys() - viewed, viewed)
 
 
 def _publications(warehouse: Database) -> list[tuple[Any, ...]]:

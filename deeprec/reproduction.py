@@ -67,7 +67,8 @@ def reproduce(
     told = before.config.model_copy(
         update={
             "score": ScoreConfig.model_validate(manifest["config"]).model_copy(
-                update={"bundle": None, "incremental": False}
+                # Not among the run's own objects: this home is removed as a folder.
+                update={"bundle": None, "incremental": False, "shards_at": ""}
             ),
             "warehouse": config.warehouse,
         }

@@ -11,12 +11,14 @@ any process, again, or later:
                      beside the rows that were carried over from the published file
 
 Where shards are Parquet, workers leave them in `home/predictions/run_id=RUN` and open no DuckDB
-file.
+file. With `score.shards_at` they leave them there, and find there what they need.
 """
 
 import hashlib
 import json
+import logging
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +30,12 @@ from pydantic import BaseModel, ConfigDict
 from deeprec.bundles import Bundle, installed_versions
 from deeprec.carrying import carry_over
 from deeprec.config import Config, ScoreConfig, WarehouseConfig
-from deeprec.errors import BundleError
+from deeprec.delivery import PLAN, deliver, withdraw
+from deeprec.errors import BundleError, DeeprecError, StoreError
 from deeprec.factored import require_factors
 from deeprec.home import Home
 from deeprec.models import Model, MovieSide
+from deeprec.places import LocalPlace, Place, open_place
 from deeprec.prediction import DECIMALS, Predictor, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
@@ -44,7 +48,7 @@ MOVIES = "movies.parquet"
 VECTORS = "vectors.parquet"
 SCORES = "scores.duckdb"
 SIDE = "side"
-_PLAN = "plan.json"
+BUNDLE = "bundle"
 _FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
@@ -62,6 +66,7 @@ _VECTOR_SCHEMA = pa.schema(
     ]
 )
 _DAYS = pa.field("rating_days", pa.list_(pa.int32()))
+_LOG = logging.getLogger(__name__)
 
 
 class ScoringPlan(BaseModel):
@@ -85,6 +90,12 @@ class ScoringPlan(BaseModel):
     config: ScoreConfig
     warehouse: WarehouseConfig
 
+    @property
+    def location(self) -> str:
+        """Where a worker finds the run: all that it is told beside a shard's number."""
+        at = self.config.shards_at
+        return f"{at}/{folder_of(self.run_id)}" if at else str(self.run_dir)
+
 
 def prepare_run(home: Home, config: Config) -> ScoringPlan:
     """A run ready to be scored: the unfinished one of the same inputs, else a new one.
@@ -92,7 +103,10 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
     Raises:
         BundleError: there is no bundle, it is damaged, or it is of other movies.
         WarehouseError: the vectors are missing or stale.
+        StoreError: the place of the shards cannot be used.
     """
+    if config.score.shards == "parquet":
+        shards_place(home, config.score.shards_at).prepare()
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = current_digest(warehouse)
         bundle = choose_bundle(home, warehouse, config.score.bundle)
@@ -100,13 +114,15 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
         check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
         check_scale(bundle, warehouse, digest)
         fingerprint = _fingerprint(bundle, digest, config.score)
-        plan = _settle_ended_runs(home, warehouse, fingerprint)
+        plan = _settle_ended_runs(home, warehouse, fingerprint, config.score.shards_at)
         if plan is None:
             plan = _make_run(home, warehouse, config, bundle, fingerprint)
         present = {"bundle": bundle.path, "config": config.score, "warehouse": config.warehouse}
         plan = plan.model_copy(update=present)  # what decides is the same
-        _write_plan(plan)  # last: a folder without it is of a run that never began
+        write_plan(plan)  # last: a folder without it is of a run that never began
         _record_start(warehouse, plan)
+    if plan.config.shards == "parquet":
+        _deliver(plan, bundle)  # after the record of the run, by which leftovers are found
     return plan
 
 
@@ -130,14 +146,58 @@ def check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
 
 def read_plan(run_dir: Path) -> ScoringPlan:
     """The plan of a run's folder, wherever the folder has been moved."""
-    plan = ScoringPlan.model_validate_json((run_dir / _PLAN).read_text(encoding="utf-8"))
+    plan = ScoringPlan.model_validate_json((run_dir / PLAN).read_text(encoding="utf-8"))
     return plan.model_copy(update={"run_dir": run_dir})
 
 
-def shard_files(plan: ScoringPlan) -> ShardFiles:
+def plan_at(place: Place) -> ScoringPlan:
+    """The plan of a run that has been delivered, or whose folder the place is.
+
+    Raises:
+        StoreError: there is none any more.
+    """
+    try:
+        return ScoringPlan.model_validate_json(place.get(PLAN))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{place.url(PLAN)}: no such run; it has been published, or another took its place"
+        ) from error
+
+
+def shards_place(home: Home, shards_at: str) -> Place:
+    """Where a home's runs have their shards as Parquet, a folder each."""
+    return open_place(shards_at) if shards_at else LocalPlace(home.shards)
+
+
+def run_place(plan: ScoringPlan) -> Place:
     """Where a run's shards lie as Parquet, wherever the home has been moved."""
-    home = Home(plan.run_dir.parents[1])
-    return ShardFiles(home.shards / f"run_id={plan.run_id}")
+    at = shards_place(Home(plan.run_dir.parents[1]), plan.config.shards_at)
+    return at.within(folder_of(plan.run_id))
+
+
+def folder_of(run_id: str) -> str:
+    """The folder that a run has in a place."""
+    return f"run_id={run_id}"
+
+
+def shard_files(plan: ScoringPlan) -> ShardFiles:
+    """A run's shards as Parquet."""
+    return ShardFiles(run_place(plan))
+
+
+def clear_runs(place: Place, run_ids: Iterable[str], viewed: Iterable[str] = ()) -> None:
+    """Remove what ended runs have left in a place, and all but the shards of those that are viewed.
+
+    Where that fails, a later run will.
+    """
+    try:
+        there = set(place.names())
+        for folder in {folder_of(run_id) for run_id in run_ids} & there:
+            place.within(folder).clear()
+        for folder in {folder_of(run_id) for run_id in viewed} & there:
+            withdraw(place.within(folder))
+    except DeeprecError as error:
+        _LOG.warning("what runs that have ended have put there is left over: %s", error)
 
 
 def users_of_shard(plan: ScoringPlan, shard: int) -> int:
@@ -159,7 +219,9 @@ def _unfinished(home: Home) -> dict[Path, ScoringPlan | None]:
     return plans
 
 
-def _settle_ended_runs(home: Home, warehouse: Database, fingerprint: str) -> ScoringPlan | None:
+def _settle_ended_runs(
+    home: Home, warehouse: Database, fingerprint: str, shards_at: str
+) -> ScoringPlan | None:
     """The unfinished run of these inputs, if there is one; all others are cleared away.
 
     A folder without scores was published before its process could say so: the scores are moved,
@@ -168,13 +230,14 @@ def _settle_ended_runs(home: Home, warehouse: Database, fingerprint: str) -> Sco
     wanted = None
     for folder, plan in _unfinished(home).items():
         published = not (folder / SCORES).exists()
-        if plan and plan.fingerprint == fingerprint and not published:
+        same = plan and (plan.fingerprint, plan.config.shards_at) == (fingerprint, shards_at)
+        if same and not published:
             wanted = plan
             continue
         if plan:
             settle_run(warehouse, plan, "published" if published else "failed")
         if plan and not published:
-            shard_files(plan).clear()
+            clear_runs(shards_place(home, plan.config.shards_at), [plan.run_id])
         shutil.rmtree(folder)
     return wanted
 
@@ -228,8 +291,6 @@ def _make_run(
     movies = warehouse.table("vectors/movies")
     shutil.rmtree(plan.run_dir, ignore_errors=True)
     plan.run_dir.mkdir(parents=True)
-    if plan.config.shards == "parquet":
-        shard_files(plan).create()
     recipe = _recipe(plan, bundle, model, movies)
     users = warehouse.table("vectors/digests")
     is_carried_U = carry_over(home.predictions, plan.run_dir / SCORES, recipe, users, config)
@@ -380,10 +441,26 @@ def read_side(run_dir: Path) -> MovieSide:
     return {file.stem: np.load(file, mmap_mode="r") for file in files}
 
 
-def _write_plan(plan: ScoringPlan) -> None:
-    temporary = plan.run_dir / f".{_PLAN}"
+def _deliver(plan: ScoringPlan, bundle: Bundle) -> None:
+    """Have the run's place ready, with all that workers need who do not see the run's folder."""
+    place = run_place(plan)
+    place.prepare()
+    if plan.config.shards_at:
+        side = sorted((plan.run_dir / SIDE).glob("*.npy"))
+        files = {
+            MOVIES: plan.run_dir / MOVIES,
+            **{f"{SIDE}/{file.name}": file for file in side},
+            **{f"{BUNDLE}/{name}": bundle.path / name for name in bundle.files},
+        }
+        told = plan.model_dump_json(indent=2)
+        deliver(place, told, files, plan.run_dir / VECTORS, plan.num_shards)
+
+
+def write_plan(plan: ScoringPlan) -> None:
+    """Have the plan in the run's folder."""
+    temporary = plan.run_dir / f".{PLAN}"
     temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
-    temporary.replace(plan.run_dir / _PLAN)
+    temporary.replace(plan.run_dir / PLAN)
 
 
 def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:

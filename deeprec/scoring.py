@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 from threading import Lock
 
 from deeprec.config import Config
 from deeprec.home import Home, hold_lock
 from deeprec.progress import Progress, silent
 from deeprec.publishing import ScoreReport, publish_run
-from deeprec.runs import SCORES, ScoringPlan, prepare_run, read_plan, users_of_shard
+from deeprec.runs import SCORES, ScoringPlan, prepare_run, users_of_shard
 from deeprec.shards import (
     ShardReport,
     compute_shard,
     enter,
+    find_run,
     insert_shard,
     is_done,
     score_into_files,
@@ -63,6 +63,7 @@ def score(
     Raises:
         BundleError: there is no bundle, it is damaged, or it is of other movies.
         WarehouseError: vectors are stale, or another run holds the home for too long.
+        StoreError: the place of the shards cannot be used, or is away.
     """
     with home.lock("score", config.warehouse.lock_timeout_s):
         plan = prepare_run(home, config)
@@ -70,13 +71,20 @@ def score(
         return publish_run(home, plan.run_dir, config)
 
 
-def score_shard(run_dir: Path, shard: int) -> ShardReport:
+def score_shard(location: str, shard: int) -> ShardReport:
     """Score the users of one shard; one that was scored already is left alone.
 
     Safe to run twice, beside other shards, and to be killed at any moment: a shard is there
     whole or not at all.
+
+    Args:
+        location: the plan's, of the run.
+        shard: its number.
+
+    Raises:
+        StoreError: the run is over.
     """
-    plan = read_plan(run_dir)
+    plan = find_run(location)
     if plan.config.shards == "parquet":
         return score_into_files(plan, shard)
     return _score_into(partial(_open_scores, plan), plan, shard)

@@ -1,12 +1,17 @@
 """One shard: its rows computed, entered in the run's DuckDB file, or left in files of their own.
 
-Whoever scores into files opens no DuckDB file: it only sums up in memory.
+Whoever scores into files opens no DuckDB file: it only sums up in memory. A worker elsewhere
+fetches what all shards of a run need once, into a folder that goes with its process.
 """
 
 import os
+import shutil
+import tempfile
 import time
+import weakref
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -15,20 +20,28 @@ from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits
 
 from deeprec.bundles import open_bundle
+from deeprec.delivery import fetch, fetch_vectors
+from deeprec.places import open_place
 from deeprec.prediction import Predictor
 from deeprec.ratings import RatingMatrix
 from deeprec.runs import (
+    BUNDLE,
     VECTORS,
     ScoringPlan,
+    plan_at,
     prediction_schema,
     read_plan,
+    run_place,
     run_predictor,
     shard_files,
+    write_plan,
 )
 from deeprec.shard_files import ShardEntry, ShardRows
 from deeprec.storages import Storage, open_storage
 from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_memory
+
+_FETCHING = Lock()  # the threads of a process fetch once
 
 
 class ShardReport(BaseModel):
@@ -41,6 +54,23 @@ class ShardReport(BaseModel):
     num_predictions: int
     seconds: float
     skipped: bool
+
+
+def find_run(location: str) -> ScoringPlan:
+    """The plan of a run with its inputs on this machine, fetched where they were not.
+
+    Args:
+        location: the plan's own.
+
+    Raises:
+        StoreError: the run is over, or an input is not what was put there.
+    """
+    plan = plan_at(open_place(location))
+    if not plan.config.shards_at:
+        return plan.model_copy(update={"run_dir": Path(location)})
+    with _FETCHING:
+        folder = _fetched(location).folder
+    return plan.model_copy(update={"run_dir": folder, "bundle": folder / BUNDLE})
 
 
 def score_into_files(plan: ScoringPlan, shard: int) -> ShardReport:
@@ -68,8 +98,7 @@ def score_into_files(plan: ScoringPlan, shard: int) -> ShardReport:
 
 def compute_shard(plan: ScoringPlan, shard: int) -> ShardRows:
     """Everything that is kept of a shard's users."""
-    with pq.ParquetFile(plan.run_dir / VECTORS) as file:
-        vectors = file.read_row_group(shard)
+    vectors = _vectors(plan, shard)
     users = rating_matrix(vectors, _predictor(plan.run_dir).movie_ids_N)
     scored = _storage(plan.run_dir).score_users(users)
     told = _user_rows(plan, users, vectors["vector_digest"])
@@ -107,6 +136,31 @@ def insert_shard(scores: Database, plan: ScoringPlan, rows: ShardRows, entry: Sh
 def is_done(scores: Database, shard: int) -> bool:
     """Whether a shard's rows are in the run's file."""
     return bool(scores.rows("scores/find_shard", shard=shard))
+
+
+class _Fetched:
+    """A folder with a run's inputs, removed with the last who knows it, or the process."""
+
+    def __init__(self, location: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="deeprec-run-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        place = open_place(location)
+        fetch(place, self.folder)
+        here = {"run_dir": self.folder, "bundle": self.folder / BUNDLE}
+        write_plan(plan_at(place).model_copy(update=here))
+
+
+@lru_cache(maxsize=4)  # a cluster's worker may be shared by homes
+def _fetched(location: str) -> _Fetched:
+    return _Fetched(location)
+
+
+def _vectors(plan: ScoringPlan, shard: int) -> pa.Table:
+    """The vectors of a shard's users, from the run's folder or, elsewhere, from its place."""
+    if not (plan.run_dir / VECTORS).exists():
+        return fetch_vectors(run_place(plan), plan.run_dir, shard)
+    with pq.ParquetFile(plan.run_dir / VECTORS) as file:
+        return file.read_row_group(shard)
 
 
 @lru_cache(maxsize=1)

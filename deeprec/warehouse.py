@@ -17,6 +17,7 @@ import pyarrow as pa
 from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
+from deeprec.places import open_store
 
 SCHEMA_VERSION = 3
 _RETRY_S = 0.2
@@ -155,6 +156,14 @@ class Database:
         with _translated():
             self._connection.execute("checkpoint")
 
+    def reach_store(self) -> None:
+        """Have statements read s3:// URLs, without an extension that comes from the network.
+
+        Raises:
+            ConfigError: the extra `s3` is not installed.
+        """
+        self._connection.register_filesystem(open_store())
+
 
 @contextmanager
 def _translated() -> Iterator[None]:
@@ -164,6 +173,14 @@ def _translated() -> Iterator[None]:
     except _REFUSED as error:
         raise WarehouseError(
             f"DuckDB could not go on, nothing of this step was kept: {error}"
+        ) from error
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error:
+            raise
+        # From the file system of Python's that reads the store; its last line names the reason.
+        reason = str(error).strip().rpartition("\n")[2]
+        raise WarehouseError(
+            f"DuckDB could not read the store that holds predicted_ratings: {reason}"
         ) from error
     except RuntimeError as error:
         if "interrupt" in str(error).lower():
@@ -191,6 +208,7 @@ def open_database(
 
     Raises:
         WarehouseError: absent and `read_only`, not a DuckDB file, or held for too long.
+        ConfigError: `predicted_ratings` is a view over a store, and the extra `s3` is missing.
     """
     config = config or WarehouseConfig()
     if read_only and not path.exists():
@@ -203,7 +221,10 @@ def open_database(
     connection = _connect(config)
     try:
         _attach(connection, path, config, options)
-        yield Database(connection)
+        database = Database(connection)
+        if database.row("warehouse/reads_store") == (True,):
+            database.reach_store()
+        yield database
     finally:
         connection.close()
 

@@ -5,10 +5,11 @@ from typing import Any
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
-from deeprec.errors import DeeprecError
+from deeprec.errors import DeeprecError, UnreachableError
 
 
 def unless_mendable(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Whether trying again may help: what a person must mend stays as it is."""
     del task, task_run
-    return not isinstance(state.result(raise_on_failure=False), DeeprecError)
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, UnreachableError) or not isinstance(error, DeeprecError)

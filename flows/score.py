@@ -35,12 +35,12 @@ def score_flow(
 
 
 def score_shards(plan: ScoringPlan, runner: TaskRunner[Any]) -> None:
-    """Every shard as a task run; a worker is told where the run's folder is, and a number."""
+    """Every shard as a task run; a worker is told where the run is, and a number."""
     progress = RunProgress()
     with runner as workers:
         shards = workers.map(
             score_shard,  # type: ignore[arg-type] # each runner takes it
-            {"run_dir": unmapped(plan.run_dir), "shard": range(plan.num_shards)},
+            {"location": unmapped(plan.location), "shard": range(plan.num_shards)},
         )
         for done, _ in enumerate(as_completed(list(shards)), start=1):
             progress("score", done, plan.num_shards, "shards")
@@ -60,9 +60,9 @@ def prepare_run(project: Project) -> ScoringPlan:
     retry_condition_fn=unless_mendable,
     cache_policy=NO_CACHE,
 )
-def score_shard(run_dir: Path, shard: int) -> ShardReport:
-    """Users go from the run's folder into its file; only numbers pass through Prefect."""
-    return scoring.score_shard(run_dir, shard)
+def score_shard(location: str, shard: int) -> ShardReport:
+    """Users go from where the run is to where its shards are; only numbers pass through Prefect."""
+    return scoring.score_shard(location, shard)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)

@@ -258,7 +258,7 @@ def test_a_run_killed_between_its_shards_goes_on(scored: Catalogue, config: Conf
     (run_dir,) = scored.home.runs.iterdir()
     plan = prepare_run(scored.home, config)
     assert (run_dir.name, 4) == (plan.run_id, plan.num_shards)
-    done = [score_shard(plan.run_dir, shard).skipped for shard in range(plan.num_shards)]
+    done = [score_shard(plan.location, shard).skipped for shard in range(plan.num_shards)]
     assert done[0]
     report = publish_run(scored.home, plan.run_dir, config)
     assert (7, NUM_USERS - 7) == shares(report)
@@ -285,7 +285,7 @@ def test_a_shard_that_is_missing_is_not_made_up_for_by_what_was_carried_over(
     scored.take_in(config)
     expected = in_full(scored.home, config)
     plan = prepare_run(scored.home, config)
-    score_shard(plan.run_dir, 1)
+    score_shard(plan.location, 1)
     with pytest.raises(WarehouseError, match="1 of 4 shards"):
         publish_run(scored.home, plan.run_dir, config)
     report = score(scored.home, config)

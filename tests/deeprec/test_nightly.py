@@ -272,7 +272,7 @@ def test_a_run_that_was_harmed_is_not_published(
     before = drop.home.predictions.stat().st_ino
     plan = prepare_run(drop.home, config)
     for shard in range(plan.num_shards):
-        score_shard(plan.run_dir, shard)
+        score_shard(plan.location, shard)
     with duckdb.connect(str(plan.run_dir / SCORES)) as scores:
         scores.execute(harm)
     with pytest.raises(CheckError, match=f"scores/{check}"):

@@ -193,8 +193,8 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(
     undisturbed = Home(shutil.copytree(trained_home.path, tmp_path / "undisturbed"))
     expected = contents(score(undisturbed, tiny_config).path)
     plan = prepare_run(trained_home, tiny_config)
-    assert not score_shard(plan.run_dir, 2).skipped
-    assert score_shard(plan.run_dir, 2).skipped
+    assert not score_shard(plan.location, 2).skipped
+    assert score_shard(plan.location, 2).skipped
     report = score(trained_home, tiny_config)
     assert plan.run_id == report.run_id
     assert expected == contents(report.path)
@@ -204,7 +204,7 @@ def test_a_home_that_was_moved_goes_on_where_it_stopped(
     trained_home: Home, tiny_config: Config, tmp_path: Path
 ) -> None:
     plan = prepare_run(trained_home, tiny_config)
-    score_shard(plan.run_dir, 0)
+    score_shard(plan.location, 0)
     moved = Home(trained_home.path.rename(tmp_path / "moved"))
     report = score(moved, tiny_config)
     assert (plan.run_id, moved.predictions) == (report.run_id, report.path)
@@ -247,7 +247,7 @@ def test_a_death_between_publishing_and_saying_so_is_settled(
 ) -> None:
     plan = prepare_run(trained_home, tiny_config)
     for shard in range(plan.num_shards):
-        score_shard(plan.run_dir, shard)
+        score_shard(plan.location, shard)
     kept = shutil.copytree(plan.run_dir, trained_home.path / "kept")
     publish_run(trained_home, plan.run_dir, tiny_config)
     (kept / SCORES).unlink()
@@ -260,7 +260,7 @@ def test_a_death_between_publishing_and_saying_so_is_settled(
 def test_publishing_twice_is_publishing_once(trained_home: Home, tiny_config: Config) -> None:
     plan = prepare_run(trained_home, tiny_config)
     for shard in range(plan.num_shards):
-        score_shard(plan.run_dir, shard)
+        score_shard(plan.location, shard)
     kept = shutil.copytree(plan.run_dir, trained_home.path / "kept")
     first = publish_run(trained_home, plan.run_dir, tiny_config)
     (kept / SCORES).unlink()
@@ -303,7 +303,7 @@ def test_a_run_with_a_shard_missing_is_not_published(
     trained_home: Home, tiny_config: Config
 ) -> None:
     plan = prepare_run(trained_home, tiny_config)
-    score_shard(plan.run_dir, 0)
+    score_shard(plan.location, 0)
     with pytest.raises(WarehouseError, match="1 of 5 shards"):
         publish_run(trained_home, plan.run_dir, tiny_config)
     assert not trained_home.predictions.exists()

@@ -48,7 +48,7 @@ def expected(trained_home: Home, tiny_config: Config, tmp_path: Path) -> Path:
 def scored_run(home: Home, config: Config) -> ScoringPlan:
     plan = prepare_run(home, config)
     for shard in range(plan.num_shards):
-        score_shard(plan.run_dir, shard)
+        score_shard(plan.location, shard)
     return plan
 
 
@@ -83,7 +83,7 @@ def test_workers_leave_the_runs_file_alone(trained_home: Home, tiny_config: Conf
     before = file.read_bytes()
     with duckdb.connect(str(file)):  # a worker that wanted to open it would wait, then fail
         for shard in range(plan.num_shards):
-            report = score_shard(plan.run_dir, shard)
+            report = score_shard(plan.location, shard)
     assert (report.num_users, report.num_predictions) == (1, 26)
     assert before == file.read_bytes()
 
@@ -93,13 +93,14 @@ def test_what_repeated_killed_and_late_attempts_leave_is_not_read(
 ) -> None:
     plan = scored_run(trained_home, with_score(tiny_config, publish="view"))
     files = shard_files(plan)
-    assert score_shard(plan.run_dir, 1).skipped
+    assert score_shard(plan.location, 1).skipped
     late = files.entry(1)
     assert late is not None
     rows = files.read(late)
     files.write(late, rows)  # two were at it, and the ledger names the files of the later
-    shutil.copy(files.path(late, "users"), files.path(late, "users").with_name(".users.half"))
-    assert 8 == len(list(files.path(late, "users").parent.iterdir()))
+    users = Path(files.url(late, "users"))
+    shutil.copy(users, users.with_name(".users.half"))
+    assert 8 == len(list(users.parent.iterdir()))
     report = publish_run(trained_home, plan.run_dir, plan_config(plan, tiny_config))
     files.write(late, rows)  # a worker that was forgotten comes in after publishing
     assert contents(expected) == contents(report.path)
@@ -143,7 +144,7 @@ def test_a_harmed_file_is_found_and_its_shard_scored_again(
     plan = scored_run(trained_home, config)
     entry = shard_files(plan).entry(2)
     assert entry is not None
-    harm(shard_files(plan).path(entry, "predictions"))
+    harm(Path(shard_files(plan).url(entry, "predictions")))
     report = publish_run(trained_home, plan.run_dir, config)
     assert ["shard 2 is scored again"] == [line.partition(":")[0] for line in caplog.messages]
     assert contents(expected) == contents(report.path)
@@ -169,7 +170,7 @@ def test_a_run_with_a_shard_missing_is_not_published_and_goes_on(
 ) -> None:
     config = with_score(tiny_config, publish=publish)
     plan = prepare_run(trained_home, config)
-    score_shard(plan.run_dir, 3)
+    score_shard(plan.location, 3)
     with pytest.raises(WarehouseError, match="1 of 5 shards"):
         publish_run(trained_home, plan.run_dir, config)
     report = score(trained_home, config)
@@ -199,19 +200,17 @@ def test_rows_are_carried_over_between_tables_only(trained_home: Home, tiny_conf
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
-from deeprec.runs import read_plan
-from deeprec import shard_files
+from deeprec import places
 from deeprec.scoring import score_shard
-put, left = shard_files.ShardFiles._put, int(sys.argv[2])
+put, left = places.LocalPlace.put, int(sys.argv[2])
 def die_before_a_file(*arguments):
     global left
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
     put(*arguments)
-shard_files.ShardFiles._put = die_before_a_file
-score_shard(Path(sys.argv[1]), 0)
+places.LocalPlace.put = die_before_a_file
+score_shard(sys.argv[1], 0)
 """
 
 
@@ -221,7 +220,7 @@ def test_a_worker_killed_while_it_writes_leaves_a_shard_that_is_not_scored(
 ) -> None:
     config = with_score(tiny_config)
     plan = prepare_run(trained_home, config)
-    arguments = [str(plan.run_dir), str(num_files)]
+    arguments = [plan.location, str(num_files)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
     assert -signal.SIGKILL == killed.returncode
     assert shard_files(plan).entry(0) is None

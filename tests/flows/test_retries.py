@@ -5,7 +5,7 @@ from prefect import Task
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
-from deeprec.errors import ConfigError, DeeprecError
+from deeprec.errors import ConfigError, DeeprecError, StoreError, UnreachableError
 from flows.retries import unless_mendable
 
 
@@ -20,6 +20,8 @@ def do_nothing() -> None:
         (RuntimeError("out of memory"), True),
         (ConfigError("no such file"), False),
         (DeeprecError("anything a person must mend"), False),
+        (StoreError("no such bucket"), False),
+        (UnreachableError("it does not answer"), True),
     ],
 )
 def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, again: bool) -> None:
