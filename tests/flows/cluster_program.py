@@ -1,6 +1,7 @@
 """A program, begun by tests: made-up ratings scored on threads and on clusters, by one server.
 
-Prints a line of JSON a way of scoring; leaves what that published as WAY.duckdb.
+Prints a line of JSON a way of scoring; leaves what that published as WAY.duckdb. A way may be
+NAME=ADDRESS, on a Ray cluster that runs there.
 """
 
 import json
@@ -122,7 +123,7 @@ def main(folder: Path, ways: list[str]) -> None:
     server = start_server(home)
     write_ratings(folder / "drop")
     server.wait_until_ready()
-    for way in ways:
+    for way, _, address in (way.partition("=") for way in ways):
         at = home
         if way == "threads":
             told = night(home, folder / "drop")
@@ -134,7 +135,7 @@ def main(folder: Path, ways: list[str]) -> None:
         elif way == "ray":
             told = on_ray(home)
         else:
-            told = score(home, "ray", f"score.runner_address={way}")
+            told = score(home, "ray", f"score.runner_address={address}")
         shutil.copyfile(at.predictions, folder / f"{way}.duckdb")
         left = [path.name for path in (*at.shards.glob("*"), *at.runs.glob("*"))]
         sys.stdout.write(json.dumps({"way": way, "left": left} | told) + "\n")

@@ -5,8 +5,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import create_server
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -74,6 +77,57 @@ def test_a_cluster_publishes_what_threads_do(request: pytest.FixtureRequest, way
     found = contents(scored[way]["file"])
     assert list(range(NUM_SHARDS)) == [row[0] for row in found[-1]]
     assert contents(scored["threads"]["file"]) == found
+
+
+@contextmanager
+def ray_cluster(ports: tuple[int, int]) -> Iterator[None]:
+    """A Ray cluster on loopback, which takes drivers at one port and clients at another."""
+    port, client_port = ports
+    ray = Path(sys.executable).with_name("ray")
+    with TemporaryDirectory(prefix="ray") as folder:  # short: sockets' paths are
+        told = (
+            f"--head --block --node-ip-address 127.0.0.1 --port {port} --temp-dir {folder} "
+            f"--ray-client-server-port {client_port} --num-cpus 2 --include-dashboard false "
+            "--disable-usage-stats"
+        )
+        head = subprocess.Popen(
+            [ray, "start", *told.split()],
+            env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            end_with_children(head)
+
+
+def end_with_children(process: subprocess.Popen[bytes]) -> None:
+    import psutil  # noqa: PLC0415 - of an extra
+
+    begun = [process, *psutil.Process(process.pid).children(recursive=True)]
+    for each in begun:
+        with suppress(psutil.NoSuchProcess):
+            each.terminate()
+    process.wait(timeout=30)
+    _, left = psutil.wait_procs(begun[1:], timeout=30)
+    for each in left:
+        each.kill()
+
+
+@pytest.mark.long
+def test_a_ray_cluster_that_runs_already_publishes_what_threads_do(tmp_path: Path) -> None:
+    if not is_installed("ray"):
+        pytest.skip("prefect_ray is not installed: pip install 'deeprec[ray]'")
+    with create_server(("127.0.0.1", 0)) as one, create_server(("127.0.0.1", 0)) as other:
+        ports = one.getsockname()[1], other.getsockname()[1]
+    with ray_cluster(ports):
+        ways = f"as_driver=127.0.0.1:{ports[0]}", f"as_client=ray://127.0.0.1:{ports[1]}"
+        scored = run_program(tmp_path, "threads", *ways)
+    expected = contents(scored["threads"]["file"])
+    for way in ("as_driver", "as_client"):
+        assert [] == scored[way]["left"]
+        assert expected == contents(scored[way]["file"])
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])

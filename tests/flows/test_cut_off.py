@@ -1,0 +1,209 @@
+"""A Dask cluster of four hosts: in mid run the network loses one, and another one stops answering.
+
+Hosts are network namespaces that reach each other by a bridge in the first one's; the machine's own
+network is left alone.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from deeprec.home import Home
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+
+PROJECT = Path(__file__).parents[2]
+HUB, STEADY, CUT_OFF, STOPPED = range(4)  # the flow, its server and the scheduler are at the hub
+SCHEDULER = "tcp://10.213.0.1:8786"
+API = "http://10.213.0.1:4200/api"
+NUM_SHARDS = 100  # of one user each
+SETTINGS = ("score.shard_cells=14",)
+TABLES = ("predicted_ratings", "recommendations", "movies", "users")
+SHARDS = "(select * exclude (scored_at) from scoring_shards)"
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "flows")]),
+    "OMP_NUM_THREADS": "1",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_API_URL": API,
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",  # the least that Dask takes
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "15s",
+}
+NIGHT_ON_THREADS = """
+import sys
+from pathlib import Path
+from cluster_program import SETTINGS, write_ratings
+from deeprec.config import load_config
+from deeprec.home import Home
+from deeprec.nightly import run_night
+folder = Path(sys.argv[1])
+write_ratings(folder / "drop")
+config = load_config(None, (*SETTINGS, *sys.argv[2:]))
+run_night(Home(folder / "home"), [str(folder / "drop")], config)
+"""
+SCORE_ON_DASK = """
+import sys
+from pathlib import Path
+from cluster_program import score
+from deeprec.home import Home
+score(Home(Path(sys.argv[1])), "dask", *sys.argv[2:])
+"""
+
+
+def ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Hosts by number; number N has the address 10.213.0.(N + 1)."""
+
+    folder: Path
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def name(self, number: int) -> str:
+        return f"deeprec-{os.getpid()}-{number}"
+
+    def build(self) -> None:
+        for number in (HUB, STEADY, CUT_OFF, STOPPED):
+            ip("netns", "add", self.name(number))
+            self.at(number, "link", "set", "lo", "up")
+        self.at(HUB, "link", "add", "bridge", "type", "bridge")
+        self.at(HUB, "addr", "add", "10.213.0.1/24", "dev", "bridge")
+        self.at(HUB, "link", "set", "bridge", "up")
+        for number in (STEADY, CUT_OFF, STOPPED):
+            peer = ("peer", "name", "eth0", "netns", self.name(number))
+            self.at(HUB, "link", "add", f"port{number}", "type", "veth", *peer)
+            self.at(HUB, "link", "set", f"port{number}", "master", "bridge", "up")
+            self.at(number, "addr", "add", f"10.213.0.{number + 1}/24", "dev", "eth0")
+            self.at(number, "link", "set", "eth0", "up")
+
+    def at(self, number: int, *arguments: str) -> None:
+        ip("-netns", self.name(number), *arguments)
+
+    def begin(self, number: int, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """A Python process on a host, with a log and a Prefect home of its own."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                ["ip", "netns", "exec", self.name(number), sys.executable, *arguments],
+                env=os.environ | ENVIRONMENT | {"PREFECT_HOME": str(self.folder / name)},
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self.processes[name]
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        """Signal all processes of a host, which are those that this test has begun there."""
+        for pid in ip("netns", "pids", self.name(number)).split():
+            os.kill(int(pid), what)
+
+    def remove(self) -> None:
+        for number in (HUB, STEADY, CUT_OFF, STOPPED):
+            if Path("/run/netns", self.name(number)).exists():
+                self.signal(number, signal.SIGKILL)
+                ip("netns", "delete", self.name(number))
+        for process in self.processes.values():
+            process.wait()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    """Four hosts, with a Prefect server, a scheduler and three workers on them."""
+    if not sys.platform.startswith("linux") or os.geteuid() or not shutil.which("ip"):
+        pytest.skip("network namespaces need Linux, root and the command `ip`")
+    if not importlib.util.find_spec("prefect_dask"):
+        pytest.skip("prefect_dask is not installed: pip install 'deeprec[dask]'")
+    made = Hosts(tmp_path)
+    try:
+        try:
+            made.build()
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"network namespaces cannot be made here: {error.stderr}")
+        server = ("-m", "prefect", "server", "start", "--host", "10.213.0.1")
+        made.begin(HUB, "server", *server)
+        made.begin(HUB, "scheduler", "-m", "dask", "scheduler", "--no-dashboard")
+        for number in (STEADY, CUT_OFF, STOPPED):
+            told = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"scratch{number}")
+            made.begin(number, f"worker{number}", "-m", "dask", "worker", SCHEDULER, *told)
+        yield made
+    finally:
+        made.remove()
+
+
+def wait_until(is_so: Callable[[], bool], what: str, within_s: float = 120) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def contents(path: Path) -> list[list[tuple[Any, ...]]]:
+    with duckdb.connect(str(path), read_only=True) as file:
+        return [
+            file.execute(f"select * from {table} order by all").fetchall()
+            for table in (*TABLES, SHARDS)
+        ]
+
+
+def snapshot(home: Home) -> dict[str, str]:
+    """Every file of a home, with what is in it."""
+    return {
+        str(path.relative_to(home.path)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in home.path.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_run_ends_whole_that_the_network_takes_workers_from(hosts: Hosts, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    night = [sys.executable, "-c", NIGHT_ON_THREADS, str(tmp_path), *SETTINGS]
+    subprocess.run(night, env=os.environ | ENVIRONMENT, check=True, capture_output=True)
+    expected = tmp_path / "threads.duckdb"
+    home.predictions.rename(expected)
+    wait_until(lambda: "dashboard" in hosts.log("server"), "the server did not start")
+
+    def num_scored() -> int:
+        return len(list(home.shards.glob("run_id=*/shard=*/ledger.json")))
+
+    told = (*SETTINGS, f"score.runner_address={SCHEDULER}")
+    flow = hosts.begin(HUB, "flow", "-c", SCORE_ON_DASK, str(home.path), *told)
+    wait_until(lambda: num_scored() >= 10 or flow.poll() is not None, "no shard was scored")
+    hosts.at(HUB, "link", "set", f"port{CUT_OFF}", "down")
+    hosts.signal(STOPPED, signal.SIGSTOP)
+    assert 10 <= num_scored() < NUM_SHARDS
+    wait_until(lambda: flow.poll() is not None, "the flow did not end")
+    assert 0 == flow.returncode, hosts.log("flow")
+
+    said = hosts.log("scheduler")
+    for host, joined, lost in ((STEADY, 1, 0), (CUT_OFF, 1, 1), (STOPPED, 1, 1)):
+        address = f"worker addr: tcp://10.213.0.{host + 1}:"
+        assert joined == said.count(f"Register {address}")
+        assert lost == said.count(f"Remove {address}")
+    found = contents(home.predictions)
+    assert list(range(NUM_SHARDS)) == [row[0] for row in found[-1]]
+    assert contents(expected) == found
+
+    published = snapshot(home)
+    hosts.at(HUB, "link", "set", f"port{CUT_OFF}", "up")
+    hosts.signal(STOPPED, signal.SIGCONT)
+    for number in (CUT_OFF, STOPPED):  # a worker that the scheduler has given up ends by itself
+        worker = hosts.processes[f"worker{number}"]
+        wait_until(lambda worker=worker: worker.poll() is not None, f"worker {number} goes on")
+    assert published == snapshot(home)
+    assert [] == [*home.runs.glob("*"), *home.shards.glob("*")]
