@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from socket import create_connection
 from typing import Any
@@ -77,9 +77,17 @@ def workers(config: ScoreConfig) -> Iterator[TaskRunner[Any]]:
     """
     runner = open_runner(config)
     require_cluster(config)
-    with runner:
-        if config.runner == "dask" and config.runner_address:
-            _require_dask_worker(runner, config.runner_address)
+    with ExitStack() as opened:
+        try:
+            opened.enter_context(runner)
+            if config.runner == "dask" and config.runner_address:
+                _require_dask_worker(runner)
+        except OSError as error:  # Dask's and Ray's own are OSErrors too
+            raise ClusterError(
+                f"score.runner_address = {config.runner_address}: what answers there is no "
+                f"{config.runner.title()} cluster with a worker that takes us ({error}); see to "
+                "the cluster, then run this again"
+            ) from error
         yield runner
 
 
@@ -116,15 +124,9 @@ def _dask(config: ScoreConfig) -> TaskRunner[Any]:
     return make(cluster_kwargs=cluster)
 
 
-def _require_dask_worker(runner: Any, address: str) -> None:  # noqa: ANN401 - of an extra
+def _require_dask_worker(runner: Any) -> None:  # noqa: ANN401 - of an extra
     """Connect, and wait for a first worker: without one every task waits for ever."""
-    try:
-        runner.client.wait_for_workers(1, timeout=_ANSWERS_WITHIN_S)
-    except OSError as error:  # Dask's own too
-        raise ClusterError(
-            f"score.runner_address = {address}: no Dask scheduler with a worker is there "
-            f"({error}); start them, then run this again"
-        ) from error
+    runner.client.wait_for_workers(1, timeout=_ANSWERS_WITHIN_S)
 
 
 def _ray(config: ScoreConfig) -> TaskRunner[Any]:

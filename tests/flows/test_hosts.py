@@ -1,4 +1,4 @@
-"""A Dask cluster of four hosts: in mid run the network loses one, and another one stops answering.
+"""Clusters that run already, on hosts of their own, some of which are lost in mid run.
 
 Hosts are network namespaces that reach each other by a bridge in the first one's; the machine's own
 network is left alone.
@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
 import pytest
 
 from deeprec.home import Home
@@ -25,19 +25,21 @@ from deeprec.home import Home
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 PROJECT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("cluster_program.py")
 HUB, STEADY, CUT_OFF, STOPPED = range(4)  # the flow, its server and the scheduler are at the hub
 SCHEDULER = "tcp://10.213.0.1:8786"
 API = "http://10.213.0.1:4200/api"
 NUM_SHARDS = 100  # of one user each
 SETTINGS = ("score.shard_cells=14",)
-TABLES = ("predicted_ratings", "recommendations", "movies", "users")
-SHARDS = "(select * exclude (scored_at) from scoring_shards)"
+Contents = Callable[[Path], list[list[tuple[Any, ...]]]]
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "tests" / "flows")]),
     "OMP_NUM_THREADS": "1",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_API_URL": API,
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "of-this-test-alone-0123456789abcdef",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",  # the least that Dask takes
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "15s",
 }
@@ -76,14 +78,14 @@ class Hosts:
     def name(self, number: int) -> str:
         return f"deeprec-{os.getpid()}-{number}"
 
-    def build(self) -> None:
-        for number in (HUB, STEADY, CUT_OFF, STOPPED):
+    def build(self, num_hosts: int) -> None:
+        for number in range(num_hosts):
             ip("netns", "add", self.name(number))
             self.at(number, "link", "set", "lo", "up")
         self.at(HUB, "link", "add", "bridge", "type", "bridge")
         self.at(HUB, "addr", "add", "10.213.0.1/24", "dev", "bridge")
         self.at(HUB, "link", "set", "bridge", "up")
-        for number in (STEADY, CUT_OFF, STOPPED):
+        for number in range(1, num_hosts):
             peer = ("peer", "name", "eth0", "netns", self.name(number))
             self.at(HUB, "link", "add", f"port{number}", "type", "veth", *peer)
             self.at(HUB, "link", "set", f"port{number}", "master", "bridge", "up")
@@ -114,36 +116,45 @@ class Hosts:
             os.kill(int(pid), what)
 
     def remove(self) -> None:
-        for number in (HUB, STEADY, CUT_OFF, STOPPED):
-            if Path("/run/netns", self.name(number)).exists():
-                self.signal(number, signal.SIGKILL)
-                ip("netns", "delete", self.name(number))
+        for made in Path("/run/netns").glob(self.name(0).removesuffix("0") + "*"):
+            self.signal(int(made.name.rsplit("-", 1)[1]), signal.SIGKILL)
+            ip("netns", "delete", made.name)
         for process in self.processes.values():
             process.wait()
 
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[Hosts]:
-    """Four hosts, with a Prefect server, a scheduler and three workers on them."""
+    """Hosts that are yet to be built; they and what runs on them end with the test."""
     if not sys.platform.startswith("linux") or os.geteuid() or not shutil.which("ip"):
         pytest.skip("network namespaces need Linux, root and the command `ip`")
-    if not importlib.util.find_spec("prefect_dask"):
-        pytest.skip("prefect_dask is not installed: pip install 'deeprec[dask]'")
     made = Hosts(tmp_path)
     try:
-        try:
-            made.build()
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"network namespaces cannot be made here: {error.stderr}")
-        server = ("-m", "prefect", "server", "start", "--host", "10.213.0.1")
-        made.begin(HUB, "server", *server)
-        made.begin(HUB, "scheduler", "-m", "dask", "scheduler", "--no-dashboard")
-        for number in (STEADY, CUT_OFF, STOPPED):
-            told = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"scratch{number}")
-            made.begin(number, f"worker{number}", "-m", "dask", "worker", SCHEDULER, *told)
         yield made
     finally:
         made.remove()
+
+
+def build(hosts: Hosts, num_hosts: int) -> None:
+    """Build them, or skip where namespaces are forbidden, as in many containers."""
+    try:
+        hosts.build(num_hosts)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"network namespaces cannot be made here: {error.stderr}")
+
+
+def require(package: str, extra: str) -> None:
+    if not importlib.util.find_spec(package):
+        pytest.skip(f"{package} is not installed: pip install 'deeprec[{extra}]'")
+
+
+def begin_dask(hosts: Hosts) -> None:
+    """A Prefect server and a scheduler at the hub, a worker at each other host."""
+    hosts.begin(HUB, "server", "-m", "prefect", "server", "start", "--host", "10.213.0.1")
+    hosts.begin(HUB, "scheduler", "-m", "dask", "scheduler", "--no-dashboard")
+    for number in (STEADY, CUT_OFF, STOPPED):
+        told = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"scratch{number}")
+        hosts.begin(number, f"worker{number}", "-m", "dask", "worker", SCHEDULER, *told)
 
 
 def wait_until(is_so: Callable[[], bool], what: str, within_s: float = 120) -> None:
@@ -151,14 +162,6 @@ def wait_until(is_so: Callable[[], bool], what: str, within_s: float = 120) -> N
     while not is_so():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def contents(path: Path) -> list[list[tuple[Any, ...]]]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return [
-            file.execute(f"select * from {table} order by all").fetchall()
-            for table in (*TABLES, SHARDS)
-        ]
 
 
 def snapshot(home: Home) -> dict[str, str]:
@@ -170,7 +173,12 @@ def snapshot(home: Home) -> dict[str, str]:
     }
 
 
-def test_a_run_ends_whole_that_the_network_takes_workers_from(hosts: Hosts, tmp_path: Path) -> None:
+def test_a_run_ends_whole_that_loses_hosts_and_finds_them_again(
+    hosts: Hosts, contents: Contents, tmp_path: Path
+) -> None:
+    require("prefect_dask", "dask")
+    build(hosts, 4)
+    begin_dask(hosts)
     home = Home(tmp_path / "home")
     night = [sys.executable, "-c", NIGHT_ON_THREADS, str(tmp_path), *SETTINGS]
     subprocess.run(night, env=os.environ | ENVIRONMENT, check=True, capture_output=True)
@@ -202,8 +210,29 @@ def test_a_run_ends_whole_that_the_network_takes_workers_from(hosts: Hosts, tmp_
     published = snapshot(home)
     hosts.at(HUB, "link", "set", f"port{CUT_OFF}", "up")
     hosts.signal(STOPPED, signal.SIGCONT)
-    for number in (CUT_OFF, STOPPED):  # a worker that the scheduler has given up ends by itself
-        worker = hosts.processes[f"worker{number}"]
-        wait_until(lambda worker=worker: worker.poll() is not None, f"worker {number} goes on")
+    given_up = [hosts.processes[f"worker{number}"] for number in (CUT_OFF, STOPPED)]
+    wait_until(lambda: all(each.poll() is not None for each in given_up), "workers did not end")
     assert published == snapshot(home)
     assert [] == [*home.runs.glob("*"), *home.shards.glob("*")]
+
+
+def test_a_ray_cluster_that_runs_already_publishes_what_threads_do(
+    hosts: Hosts, contents: Contents, tmp_path: Path
+) -> None:
+    require("prefect_ray", "ray")
+    build(hosts, 1)  # with no other network Ray keeps to loopback
+    with TemporaryDirectory(prefix="ray") as folder:  # sockets' paths must be short
+        told = (
+            f"start --head --block --port 6379 --ray-client-server-port 10001 --num-cpus 2 "
+            f"--temp-dir {folder} --include-dashboard false --disable-usage-stats"
+        )
+        ray = str(Path(sys.executable).with_name("ray"))
+        hosts.begin(HUB, "head", ray, *told.split())
+        ways = ("as_driver=127.0.0.1:6379", "as_client=ray://127.0.0.1:10001")
+        flow = hosts.begin(HUB, "flow", str(PROGRAM), str(tmp_path), "threads", *ways)
+        assert 0 == flow.wait(timeout=280), hosts.log("flow")
+        hosts.remove()
+    expected = contents(tmp_path / "threads.duckdb")
+    assert expected == contents(tmp_path / "as_driver.duckdb")
+    assert expected == contents(tmp_path / "as_client.duckdb")
+    assert 2 == hosts.log("flow").count('"left": []}')
