@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import flow, task, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
+from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
 from deeprec import publishing, runs, scoring
 from deeprec.bundles import installed_versions
@@ -37,13 +38,17 @@ def score_flow(
 
 
 def score_shards(plan: ScoringPlan, progress: Progress) -> None:
-    """Every shard as a task run; a worker is told where the run's folder is, and a number."""
+    """Every shard as a task run; a worker is told where the run's folder is, and a number.
+
+    One that cannot reach Prefect's server scores all the same: what it reports there is lost.
+    """
     told = {
         "run_dir": unmapped(plan.run_dir),
         "shard": range(plan.num_shards),
         "versions": unmapped(installed_versions()),
     }
-    with workers(plan.config) as runner:
+    unasked = {PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}  # travels with the tasks
+    with temporary_settings(unasked), workers(plan.config) as runner:
         shards = runner.map(score_shard, told)  # type: ignore[arg-type] # each runner takes it
         for done, _ in enumerate(as_completed(list(shards)), start=1):
             progress("score", done, plan.num_shards, "shards")

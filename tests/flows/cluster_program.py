@@ -70,14 +70,14 @@ def score(home: Home, runner: str, *settings: str) -> Told:
     return {}
 
 
-def score_with_a_kill(home: Home, runner: str, find_workers: FindWorkers, *settings: str) -> Told:
-    """The same, with a worker killed once a shard is scored."""
+def with_a_kill(work: Callable[[], Told], home: Home, find_workers: FindWorkers) -> Told:
+    """What work said, in which a worker is killed once a shard is scored."""
     told: Told = {}
     killer = threading.Thread(target=kill_one, args=(home, find_workers, told), daemon=True)
     killer.start()
-    score(home, runner, *settings)
-    killer.join()
-    return told
+    said = work()
+    killer.join(timeout=5)  # one that found no worker would go on
+    return said | told
 
 
 def kill_one(home: Home, find_workers: FindWorkers, told: Told) -> None:
@@ -93,6 +93,22 @@ def num_scored(home: Home) -> int:
     return len(list(home.shards.glob("run_id=*/shard=*/ledger.json")))
 
 
+def children(is_wanted: Callable[[str], bool]) -> list[int]:
+    """Processes begun by this one, by their command lines."""
+    import psutil  # noqa: PLC0415 - of an extra
+
+    begun = psutil.Process().children(recursive=True)
+    return [child.pid for child in begun if is_wanted(" ".join(child.cmdline()))]
+
+
+def night_on_dask(home: Home, drop: Path) -> Told:
+    def find() -> list[int]:
+        return children(lambda command: "spawn_main" in command)
+
+    settings = ("score.runner=dask", "score.shards=parquet")
+    return with_a_kill(lambda: night(home, drop, *settings), home, find)
+
+
 def on_dask(home: Home) -> Told:
     import distributed  # noqa: PLC0415 - of an extra
 
@@ -104,17 +120,14 @@ def on_dask(home: Home) -> Told:
             return [worker.pid for worker in cluster.workers.values()]
 
         address = f"score.runner_address={cluster.scheduler_address}"
-        return score_with_a_kill(home, "dask", find, address)
+        return with_a_kill(lambda: score(home, "dask", address), home, find)
 
 
 def on_ray(home: Home) -> Told:
-    import psutil  # noqa: PLC0415 - of an extra
-
     def find() -> list[int]:
-        children = psutil.Process().children(recursive=True)
-        return [child.pid for child in children if child.name().startswith("ray::score")]
+        return children(lambda command: command.startswith("ray::score"))
 
-    return score_with_a_kill(home, "ray", find)
+    return with_a_kill(lambda: score(home, "ray"), home, find)
 
 
 def main(folder: Path, ways: list[str]) -> None:
@@ -129,7 +142,7 @@ def main(folder: Path, ways: list[str]) -> None:
             told = night(home, folder / "drop")
         elif way == "night_on_dask":
             at = Home(folder / "other")
-            told = night(at, folder / "drop", "score.runner=dask", "score.shards=parquet")
+            told = night_on_dask(at, folder / "drop")
         elif way == "dask":
             told = on_dask(home)
         elif way == "ray":

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -37,7 +38,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_API_URL": API,
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "of-this-test-alone-0123456789abcdef",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",  # the least that Dask takes
@@ -73,6 +73,7 @@ class Hosts:
     """Hosts by number; number N has the address 10.213.0.(N + 1)."""
 
     folder: Path
+    environment: dict[str, str] = field(default_factory=ENVIRONMENT.copy)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def name(self, number: int) -> str:
@@ -100,7 +101,7 @@ class Hosts:
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
                 ["ip", "netns", "exec", self.name(number), sys.executable, *arguments],
-                env=os.environ | ENVIRONMENT | {"PREFECT_HOME": str(self.folder / name)},
+                env=os.environ | self.environment | {"PREFECT_HOME": str(self.folder / name)},
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -148,11 +149,13 @@ def require(package: str, extra: str) -> None:
         pytest.skip(f"{package} is not installed: pip install 'deeprec[{extra}]'")
 
 
-def begin_dask(hosts: Hosts) -> None:
-    """A Prefect server and a scheduler at the hub, a worker at each other host."""
-    hosts.begin(HUB, "server", "-m", "prefect", "server", "start", "--host", "10.213.0.1")
+def begin_dask(hosts: Hosts, workers: tuple[int, ...], api: str = API) -> None:
+    """A Prefect server and a scheduler at the hub, a worker at some other hosts."""
+    hosts.environment["PREFECT_API_URL"] = api
+    at = str(urlsplit(api).hostname)
+    hosts.begin(HUB, "server", "-m", "prefect", "server", "start", "--host", at)
     hosts.begin(HUB, "scheduler", "-m", "dask", "scheduler", "--no-dashboard")
-    for number in (STEADY, CUT_OFF, STOPPED):
+    for number in workers:
         told = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"scratch{number}")
         hosts.begin(number, f"worker{number}", "-m", "dask", "worker", SCHEDULER, *told)
 
@@ -173,24 +176,47 @@ def snapshot(home: Home) -> dict[str, str]:
     }
 
 
+def score_on_threads(hosts: Hosts) -> tuple[Home, Path]:
+    """A home of which nothing is published any more, and what was."""
+    folder = hosts.folder
+    night = [sys.executable, "-c", NIGHT_ON_THREADS, str(folder), *SETTINGS]
+    subprocess.run(night, env=os.environ | hosts.environment, check=True, capture_output=True)
+    home = Home(folder / "home")
+    return home, home.predictions.rename(folder / "threads.duckdb")
+
+
+def begin_flow(hosts: Hosts, home: Home) -> subprocess.Popen[bytes]:
+    told = (*SETTINGS, f"score.runner_address={SCHEDULER}")
+    return hosts.begin(HUB, "flow", "-c", SCORE_ON_DASK, str(home.path), *told)
+
+
+def test_workers_that_cannot_reach_the_server_of_prefect_score_all_the_same(
+    hosts: Hosts, contents: Contents
+) -> None:
+    require("prefect_dask", "dask")
+    build(hosts, 2)
+    begin_dask(hosts, (STEADY,), "http://127.0.0.1:4200/api")
+    home, expected = score_on_threads(hosts)
+    wait_until(lambda: "dashboard" in hosts.log("server"), "the server did not start")
+    flow = begin_flow(hosts, home)
+    assert 0 == flow.wait(timeout=200), hosts.log("flow")
+    assert "Error logging to API" in hosts.log(f"worker{STEADY}")
+    assert contents(expected) == contents(home.predictions)
+
+
 def test_a_run_ends_whole_that_loses_hosts_and_finds_them_again(
-    hosts: Hosts, contents: Contents, tmp_path: Path
+    hosts: Hosts, contents: Contents
 ) -> None:
     require("prefect_dask", "dask")
     build(hosts, 4)
-    begin_dask(hosts)
-    home = Home(tmp_path / "home")
-    night = [sys.executable, "-c", NIGHT_ON_THREADS, str(tmp_path), *SETTINGS]
-    subprocess.run(night, env=os.environ | ENVIRONMENT, check=True, capture_output=True)
-    expected = tmp_path / "threads.duckdb"
-    home.predictions.rename(expected)
+    begin_dask(hosts, (STEADY, CUT_OFF, STOPPED))
+    home, expected = score_on_threads(hosts)
     wait_until(lambda: "dashboard" in hosts.log("server"), "the server did not start")
 
     def num_scored() -> int:
         return len(list(home.shards.glob("run_id=*/shard=*/ledger.json")))
 
-    told = (*SETTINGS, f"score.runner_address={SCHEDULER}")
-    flow = hosts.begin(HUB, "flow", "-c", SCORE_ON_DASK, str(home.path), *told)
+    flow = begin_flow(hosts, home)
     wait_until(lambda: num_scored() >= 10 or flow.poll() is not None, "no shard was scored")
     hosts.at(HUB, "link", "set", f"port{CUT_OFF}", "down")
     hosts.signal(STOPPED, signal.SIGSTOP)
