@@ -54,7 +54,7 @@ def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
     request: pytest.FixtureRequest, contents: Contents, way: str
 ) -> None:
     if not is_installed(way):
-        pytest.skip(f"{PACKAGES[way]} is not installed: pip install 'deeprec[{way}]'")
+        pytest.skip(f"{PACKAGES[way]} is not installed")
     scored = request.getfixturevalue("scored")
     assert 1 <= scored[way]["num_scored_at_the_kill"] < NUM_SHARDS
     assert [] == scored[way]["left"]
