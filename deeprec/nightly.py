@@ -35,7 +35,7 @@ from deeprec.nights import (
 from deeprec.progress import Progress, silent
 from deeprec.registry import ModelStatus, find_champion, find_status, make_champion
 from deeprec.runs import is_published
-from deeprec.scoring import score
+from deeprec.scoring import ScoreShards, score, score_on_threads
 from deeprec.vectors import materialize
 from deeprec.vetting import check_drift, largest_drift
 from deeprec.warehouse import Database, open_warehouse
@@ -81,6 +81,7 @@ def run_night(
     *,
     night_of: date | None = None,
     perform: Perform = perform_at_once,
+    score_shards: ScoreShards = score_on_threads,
 ) -> NightReport:
     """Take in what arrived in some folders, and do all that follows from it.
 
@@ -91,13 +92,15 @@ def run_night(
         progress: told by each step of its own.
         night_of: the day that live errors are entered under; today's, in UTC.
         perform: how a step is done, as by a Prefect task.
+        score_shards: scores every shard, here or on other machines.
 
     Raises:
         NightFailedError: a step failed; the report says which, and what was done before.
         WarehouseError: another night holds the home for too long.
     """
     with home.lock("night", config.warehouse.lock_timeout_s):
-        night = _Night(home, tuple(sources), config, progress, night_of or datetime.now(UTC).date())
+        day = night_of or datetime.now(UTC).date()
+        night = _Night(home, tuple(sources), config, progress, day, score_shards)
         return night.run(perform)
 
 
@@ -110,6 +113,7 @@ class _Night:
     config: Config
     progress: Progress
     night_of: date
+    score_shards: ScoreShards
     night_id: str = ""
     steps: list[NightStep] = field(default_factory=list)
     changed: bool = True
@@ -297,7 +301,7 @@ class _Night:
                 )
         if is_published(self.home, self.config):
             return Outcome.SKIPPED, "what is published is of these ratings and this champion"
-        report = score(self.home, self.config, self.progress)
+        report = score(self.home, self.config, self.progress, self.score_shards)
         return Outcome.DONE, (
             f"published run {report.run_id}: {report.num_predictions:,} predictions by "
             f"{report.bundle_id}, {report.num_users_scored:,} users scored, "

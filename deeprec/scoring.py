@@ -33,7 +33,8 @@ def score_on_threads(plan: ScoringPlan, progress: Progress) -> None:
     """Score every shard in this process."""
     if plan.config.runner != "threads":
         _LOG.warning(
-            "only score-flow scores by score.runner = %s; threads here", plan.config.runner
+            "score.runner = %s is for score-flow and nightly-flow; a command scores on threads",
+            plan.config.runner,
         )
     if plan.config.shards == "parquet":
         score_one = partial(score_into_files, plan)

@@ -12,11 +12,14 @@ from prefect.events import emit_event
 from deeprec.night_page import read_view
 from deeprec.nightly import NightFailedError, NightReport, Said, run_night
 from deeprec.nights import Outcome
+from deeprec.scoring import score_on_threads
 from flows.artifacts import publish
 from flows.night_artifacts import night_pages
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
 from flows.retries import unless_mendable
+from flows.runners import open_runner
+from flows.score import score_shards
 
 
 @flow(name="nightly-flow", timeout_seconds=24 * 3600)
@@ -32,6 +35,8 @@ def nightly_flow(
     A night that is started while another runs waits for it, and then finds its work done.
     """
     project = locate_project(home, config, overrides)
+    open_runner(project.config.score)  # what is not installed is said before any work
+    on_threads = project.config.score.runner == "threads"
     try:
         report = run_night(
             project.home,
@@ -40,6 +45,7 @@ def nightly_flow(
             RunProgress(),
             night_of=night_of,
             perform=perform_as_task,
+            score_shards=score_on_threads if on_threads else score_shards,
         )
     except NightFailedError as failed:
         _tell(project, failed.report)

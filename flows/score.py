@@ -1,14 +1,16 @@
 """score-flow: every user's predicted ratings, published for SQL. Needs no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, task, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
-from prefect.task_runners import TaskRunner
+from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
 from deeprec import publishing, runs, scoring
+from deeprec.bundles import installed_versions
+from deeprec.progress import Progress
 from deeprec.publishing import ScoreReport
 from deeprec.runs import ScoringPlan
 from deeprec.shards import ShardReport
@@ -16,7 +18,7 @@ from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
 from flows.retries import unless_mendable
-from flows.runners import open_runner
+from flows.runners import open_runner, require_cluster, require_versions, workers
 
 
 @flow(name="score-flow", timeout_seconds=8 * 3600)
@@ -25,23 +27,29 @@ def score_flow(
 ) -> ScoreReport:
     """Predict every movie for every user and publish it whole, in the place of the last run."""
     project = locate_project(home, config, overrides)
-    runner = open_runner(project.config.score)  # first: what is not installed is said at once
+    open_runner(project.config.score)  # first: what is not installed is said at once
+    require_cluster(project.config.score)
     with project.home.lock("score", project.config.warehouse.lock_timeout_s):
         plan = prepare_run(project)
-        score_shards(plan, runner)
+        score_shards(plan, RunProgress())
         report = publish_run(project, plan)
     publish(scores_page(plan, report))
     return report
 
 
-def score_shards(plan: ScoringPlan, runner: TaskRunner[Any]) -> None:
-    """Every shard as a task run; a worker is told where the run is, and a number."""
-    progress = RunProgress()
-    with runner as workers:
-        shards = workers.map(
-            score_shard,  # type: ignore[arg-type] # each runner takes it
-            {"location": unmapped(plan.location), "shard": range(plan.num_shards)},
-        )
+def score_shards(plan: ScoringPlan, progress: Progress) -> None:
+    """Every shard as a task run; a worker is told where the run is, and a number.
+
+    One that cannot reach Prefect's server scores all the same: what it reports there is lost.
+    """
+    told = {
+        "location": unmapped(plan.location),
+        "shard": range(plan.num_shards),
+        "versions": unmapped(installed_versions()),
+    }
+    unasked = {PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}  # travels with the tasks
+    with temporary_settings(unasked), workers(plan.config) as runner:
+        shards = runner.map(score_shard, told)  # type: ignore[arg-type] # each runner takes it
         for done, _ in enumerate(as_completed(list(shards)), start=1):
             progress("score", done, plan.num_shards, "shards")
         shards.result()
@@ -60,8 +68,9 @@ def prepare_run(project: Project) -> ScoringPlan:
     retry_condition_fn=unless_mendable,
     cache_policy=NO_CACHE,
 )
-def score_shard(location: str, shard: int) -> ShardReport:
+def score_shard(location: str, shard: int, versions: Mapping[str, str]) -> ShardReport:
     """Users go from where the run is to where its shards are; only numbers pass through Prefect."""
+    require_versions(versions)
     return scoring.score_shard(location, shard)
 
 

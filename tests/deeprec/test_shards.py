@@ -246,4 +246,4 @@ def test_that_a_cluster_is_passed_over_is_said(
     trained_home: Home, tiny_config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
     score(trained_home, with_score(tiny_config, runner="dask"))
-    assert "only score-flow scores by score.runner = dask; threads here" in caplog.text
+    assert "dask is for score-flow and nightly-flow; a command scores on threads" in caplog.text

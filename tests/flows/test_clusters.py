@@ -1,126 +1,44 @@
-"""score-flow on real clusters of two worker processes on loopback, one of which is killed."""
+"""Flows on real clusters of two worker processes on loopback, one of which is killed."""
 
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
-import duckdb
 import pytest
 
+from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError
 
 pytestmark = pytest.mark.server
 
+PROJECT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("cluster_program.py")  # which workers' processes begin with too
+PACKAGES = {"dask": "prefect_dask", "night_on_dask": "prefect_dask", "ray": "prefect_ray"}
 NUM_SHARDS = 15
-TABLES = ("predicted_ratings", "recommendations", "movies", "users")
-SHARDS = "(select * exclude (scored_at) from scoring_shards)"
 
-# A model of made-up ratings, scored on threads and then on clusters, by one server.
-PROGRAM = """
-import json, os, signal, sys, threading, time
-from pathlib import Path
-from deeprec.home import Home
-from flows.embedded import start_server
-
-SETTINGS = (
-    "model.hidden_layers=[6]", "train.num_epochs=1", "train.device=cpu", "score.device=cpu",
-    "score.top_n=3", "score.shard_cells=100", "score.incremental=false", "warehouse.threads=1",
-)
-
-def prepare(home):
-    from deeprec.config import load_config
-    from deeprec.ingestion import ingest
-    from deeprec.training import train
-    from deeprec.vectors import materialize
-    lines = [f"{user},{movie},{1 + user * movie % 5},2005-01-01"
-             for user in range(100) for movie in range(20) if user * movie % 3]
-    lines += [f"{user},0,3,2005-01-01" for user in range(100)]
-    source = home.path / "ratings.csv"
-    source.write_text("user_id,movie_id,rating,date" + chr(10) + chr(10).join(lines) + chr(10))
-    config = load_config(None, SETTINGS)
-    ingest(home, [str(source)], config)
-    materialize(home, config)
-    train(home, config)
-
-def num_scored(home):
-    return len(list(home.shards.glob("run_id=*/shard=*/ledger.json")))
-
-def kill_one(home, find_workers, told):
-    while not num_scored(home):
-        time.sleep(0.002)
-    while not (workers := find_workers()):
-        time.sleep(0.002)
-    os.kill(workers[0], signal.SIGKILL)
-    told["num_scored_at_the_kill"] = num_scored(home)
-
-def score(home, folder, runner, find_workers, *settings):
-    from flows.score import score_flow
-    told = {}
-    killer = threading.Thread(target=kill_one, args=(home, find_workers, told), daemon=True)
-    if runner != "threads":
-        killer.start()
-        settings += (f"score.runner={runner}", "score.shards=parquet")
-    report = score_flow(home.path, None, (*SETTINGS, *settings))
-    if runner != "threads":
-        killer.join()
-    report.path.rename(folder / f"{runner}.duckdb")
-    print(json.dumps(told | {"left": [path.name for path in home.shards.glob("*")]}), flush=True)
-
-def on_dask(home, folder):
-    import distributed
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
-        find = lambda: [worker.pid for worker in cluster.workers.values()]
-        address = f"score.runner_address={cluster.scheduler_address}"
-        score(home, folder, "dask", find, address)
-
-def on_ray(home, folder):
-    import psutil
-    find = lambda: [child.pid for child in psutil.Process().children(recursive=True)
-                    if child.name().startswith("ray::score")]
-    score(home, folder, "ray", find)
-
-if __name__ == "__main__":
-    home, folder = Home(Path(sys.argv[1])), Path(sys.argv[2])
-    home.path.mkdir(parents=True)
-    server = start_server(home)
-    prepare(home)
-    server.wait_until_ready()
-    score(home, folder, "threads", None)
-    for runner in sys.argv[3:]:
-        {"dask": on_dask, "ray": on_ray}[runner](home, folder)
-"""
+Scored = dict[str, dict[str, Any]]
+Contents = Callable[[Path], list[list[tuple[Any, ...]]]]
 
 
-def runners() -> list[str]:
-    """The clusters that can be tried here."""
-    packages = {"dask": "prefect_dask", "ray": "prefect_ray"}
-    return [name for name, package in packages.items() if importlib.util.find_spec(package)]
-
-
-def contents(path: Path) -> list[list[tuple[Any, ...]]]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return [
-            file.execute(f"select * from {table} order by all").fetchall()
-            for table in (*TABLES, SHARDS)
-        ]
+def is_installed(way: str) -> bool:
+    return importlib.util.find_spec(PACKAGES[way]) is not None
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """What every runner published, and what was going on meanwhile."""
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """What a night on threads and every way that is installed said; its file is `file`."""
     folder = tmp_path_factory.mktemp("clusters")
-    program = folder / "program.py"  # a file, which the workers' processes can begin with too
-    program.write_text(PROGRAM)
+    ways = ["threads", *filter(is_installed, PACKAGES)]
     done = subprocess.run(
-        [sys.executable, str(program), str(folder / "home"), str(folder), *runners()],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(PROGRAM), str(folder), *ways],
+        env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
         text=True,
         capture_output=True,
         timeout=280,
@@ -128,23 +46,21 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, di
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    names = ["threads", *runners()]
-    return {name: (folder / f"{name}.duckdb", said) for name, said in zip(names, told, strict=True)}
+    return {each["way"]: each | {"file": folder / f"{each['way']}.duckdb"} for each in told}
 
 
-@pytest.mark.parametrize("runner", ["dask", "ray"])
+@pytest.mark.parametrize("way", PACKAGES)
 def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
-    request: pytest.FixtureRequest, runner: str
+    request: pytest.FixtureRequest, contents: Contents, way: str
 ) -> None:
-    if runner not in runners():
-        pytest.skip(f"prefect-{runner} is not installed: pip install 'deeprec[{runner}]'")
+    if not is_installed(way):
+        pytest.skip(f"{PACKAGES[way]} is not installed")
     scored = request.getfixturevalue("scored")
-    (expected, _), (found, told) = scored["threads"], scored[runner]
-    assert 1 <= told["num_scored_at_the_kill"] < NUM_SHARDS
-    assert [] == told["left"]
-    shards = contents(found)[-1]
-    assert list(range(NUM_SHARDS)) == [row[0] for row in shards]
-    assert contents(expected) == contents(found)
+    assert 1 <= scored[way]["num_scored_at_the_kill"] < NUM_SHARDS
+    assert [] == scored[way]["left"]
+    found = contents(scored[way]["file"])
+    assert list(range(NUM_SHARDS)) == [row[0] for row in found[-1]]
+    assert contents(scored["threads"]["file"]) == found
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
@@ -157,3 +73,63 @@ def test_a_cluster_that_is_not_installed_is_said_in_a_sentence(
     config = ScoreConfig.model_validate({"runner": runner, "shards": "parquet"})
     with pytest.raises(ConfigError, match=rf"pip install 'deeprec\[{runner}\]'"):
         open_runner(config)
+
+
+def cluster(address: str) -> ScoreConfig:
+    return ScoreConfig.model_validate(
+        {"runner": "dask", "shards": "parquet", "runner_address": address}
+    )
+
+
+def test_a_cluster_that_does_not_answer_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flows import runners  # noqa: PLC0415 - Prefect takes seconds
+
+    monkeypatch.setattr(runners, "_ANSWERS_WITHIN_S", 1.0)
+    with create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(runners.ClusterError, match=rf":{port}: nobody answers there"):
+        runners.require_cluster(cluster(f"tcp://127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "scheduler", "tcp://here:there", "[::1"])
+def test_an_address_that_is_none_is_said_in_a_sentence(address: str) -> None:
+    from flows import runners  # noqa: PLC0415 - Prefect takes seconds
+
+    with pytest.raises(ConfigError, match="expected a scheduler's address and port"):
+        runners.require_cluster(cluster(address))
+
+
+def test_a_scheduler_that_hangs_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import runners  # noqa: PLC0415 - Prefect takes seconds
+
+    monkeypatch.setattr(runners, "_ANSWERS_WITHIN_S", 1.0)
+    with create_server(("127.0.0.1", 0)) as listener:  # takes connections, says nothing
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(runners.ClusterError, match=r"nobody answers there \(timed out\)"):
+            runners.require_cluster(cluster(address))
+
+
+def test_a_cluster_without_a_worker_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prefect_dask")
+    import distributed  # noqa: PLC0415 - of an extra
+
+    from flows import runners  # noqa: PLC0415 - Prefect takes seconds
+
+    monkeypatch.setattr(runners, "_ANSWERS_WITHIN_S", 1.0)
+    with (
+        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty,
+        pytest.raises(runners.ClusterError, match="no Dask cluster with a worker"),
+        runners.workers(cluster(empty.scheduler_address)),
+    ):
+        pass
+
+
+def test_a_worker_of_other_versions_scores_nothing() -> None:
+    from flows.runners import ClusterError, require_versions  # noqa: PLC0415 - Prefect takes seconds
+
+    here = installed_versions()
+    require_versions(here | {"torch": "another", "onnxruntime-next": "not installed here"})
+    with pytest.raises(ClusterError, match=rf"a worker has numpy {here['numpy']}, not 0.1"):
+        require_versions(here | {"numpy": "0.1"})
