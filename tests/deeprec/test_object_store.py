@@ -353,11 +353,15 @@ score_shard(sys.argv[1], 0)
 
 
 def test_a_worker_killed_before_its_ledger_leaves_a_shard_that_is_not_scored(
-    trained_home: Home, tiny_config: Config, at: str, expected: list[Any]
+    trained_home: Home, tiny_config: Config, at: str, expected: list[Any], tmp_path: Path
 ) -> None:
     config = with_score(tiny_config, at)
     plan = prepare_run(trained_home, config)
-    killed = subprocess.run([sys.executable, "-c", KILLED, plan.location, "3"], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, plan.location, "3"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # it leaves its copy of the bundle there
+        check=False,
+    )
     assert -signal.SIGKILL == killed.returncode
     assert 3 == len(run_place(plan).names("shard=00000"))
     assert shard_files(plan).entry(0) is None
