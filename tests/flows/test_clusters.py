@@ -93,7 +93,9 @@ def test_a_cluster_that_does_not_answer_is_said_in_a_sentence(
         runners.require_cluster(cluster(f"tcp://127.0.0.1:{port}"))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "scheduler", "tcp://here:there", "[::1"])
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1", "scheduler", "auto", "tcp://here:there", "[::1"]
+)
 def test_an_address_that_is_none_is_said_in_a_sentence(address: str) -> None:
     from flows import runners  # noqa: PLC0415 - Prefect takes seconds
 
