@@ -47,10 +47,11 @@ def require_cluster(config: ScoreConfig) -> None:
         ConfigError: it is no address.
         ClusterError: nobody answers there in time.
     """
-    if not config.runner_address or config.runner_address == "auto":
+    if not config.runner_address:
         return
     host_and_port = _host_and_port(config.runner_address)
-    speaks_first = config.runner == "dask" and not config.runner_address.startswith("tls:")
+    scheme = config.runner_address.rpartition("://")[0]
+    speaks_first = config.runner == "dask" and scheme in {"", "tcp"}
     deadline = time.monotonic() + _ANSWERS_WITHIN_S
     while True:
         try:
@@ -83,6 +84,8 @@ def workers(config: ScoreConfig) -> Iterator[TaskRunner[Any]]:
             if config.runner == "dask" and config.runner_address:
                 _require_dask_worker(runner)
         except OSError as error:  # Dask's and Ray's own are OSErrors too
+            if not config.runner_address:
+                raise
             raise ClusterError(
                 f"score.runner_address = {config.runner_address}: what answers there is no "
                 f"{config.runner.title()} cluster with a worker that takes us ({error}); see to "

@@ -23,6 +23,17 @@ PROGRAM = Path(__file__).with_name("cluster_program.py")  # which workers' proce
 PACKAGES = {"dask": "prefect_dask", "night_on_dask": "prefect_dask", "ray": "prefect_ray"}
 NUM_SHARDS = 15
 
+WITHOUT_A_WORKER = """
+import distributed
+from deeprec.config import ScoreConfig
+from flows import runners
+runners._ANSWERS_WITHIN_S = 1.0
+with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty:
+    told = {"runner": "dask", "shards": "parquet", "runner_address": empty.scheduler_address}
+    with runners.workers(ScoreConfig.model_validate(told)):
+        pass
+"""
+
 Scored = dict[str, dict[str, Any]]
 Contents = Callable[[Path], list[list[tuple[Any, ...]]]]
 
@@ -93,7 +104,9 @@ def test_a_cluster_that_does_not_answer_is_said_in_a_sentence(
         runners.require_cluster(cluster(f"tcp://127.0.0.1:{port}"))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "scheduler", "tcp://here:there", "[::1"])
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1", "scheduler", "auto", "tcp://here:there", "[::1"]
+)
 def test_an_address_that_is_none_is_said_in_a_sentence(address: str) -> None:
     from flows import runners  # noqa: PLC0415 - Prefect takes seconds
 
@@ -111,19 +124,18 @@ def test_a_scheduler_that_hangs_is_said_in_a_sentence(monkeypatch: pytest.Monkey
             runners.require_cluster(cluster(address))
 
 
-def test_a_cluster_without_a_worker_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_a_worker_is_said_in_a_sentence() -> None:
     pytest.importorskip("prefect_dask")
-    import distributed  # noqa: PLC0415 - of an extra
-
-    from flows import runners  # noqa: PLC0415 - Prefect takes seconds
-
-    monkeypatch.setattr(runners, "_ANSWERS_WITHIN_S", 1.0)
-    with (
-        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty,
-        pytest.raises(runners.ClusterError, match="no Dask cluster with a worker"),
-        runners.workers(cluster(empty.scheduler_address)),
-    ):
-        pass
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_WORKER],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert "ClusterError: score.runner_address = tcp://127.0.0.1:" in done.stderr
+    assert "is no Dask cluster with a worker that takes us" in done.stderr
 
 
 def test_a_worker_of_other_versions_scores_nothing() -> None:
