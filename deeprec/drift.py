@@ -95,7 +95,7 @@ def profile_ratings(warehouse: Database) -> dict[str, Profile]:
 
 
 def profile_predictions(scores: Database, storage: str) -> Profile:
-    """How the predictions of 1,000 users lie, who are drawn by a hash of their ids."""
+    """How the predictions of 1,000 users and 2,000 movies lie, drawn by a hash of their ids."""
     users = scores.table("scores/sampled_users", num_users=_NUM_SAMPLED)
     return _profile(scores.table_with(f"scores/{storage}/profile", users))
 
