@@ -1,5 +1,5 @@
--- One row a half rating: how many predictions of the sampled users of `batch`, of 2,000 movies drawn
--- by a hash of their ids, lie in it.
+-- One row a half rating: how many predictions of the sampled users of `batch`, of 2,000 movies
+-- drawn by a hash of their ids, lie in it.
 with sampled_movies as (
     select code
     from movie_codes
