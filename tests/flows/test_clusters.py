@@ -60,6 +60,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     return {each["way"]: each | {"file": folder / f"{each['way']}.duckdb"} for each in told}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", PACKAGES)
 def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
     request: pytest.FixtureRequest, contents: Contents, way: str
