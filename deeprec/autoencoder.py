@@ -120,18 +120,30 @@ class Autoencoder(nn.Module):
 
     def encode(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
         """B x C: the code."""
-        first_BH = functional.linear(x_BN, self._encoder_weight_HI(0), self.encoder_biases_H[0])
+        return self.after_first(self.first_layer(x_BN, rated_BN))
+
+    def first_layer(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
+        """B x H: the first layer's sums, before its activation."""
+        first_BH = functional.linear(x_BN, self.first_weight().T, self.encoder_biases_H[0])
         if self.has_rated:
             assert rated_BN is not None, "this network needs to know which columns are rated"
             first_BH = first_BH + functional.linear(rated_BN, self.rated_weights_IH[0].T)
-        return self._after_first(first_BH)
+        return first_BH
 
     def encode_sparse(self, pattern: Pattern, x_R: Tensor, rated_R: Tensor) -> Tensor:
         """B x C: the same of rows that hold `x_R` and `rated_R` where they are rated."""
-        first_BH = sparse_times_dense(pattern, x_R, self._encoder_weight_HI(0).T)
+        first_BH = sparse_times_dense(pattern, x_R, self.first_weight())
         if self.has_rated:
             first_BH = first_BH + sparse_times_dense(pattern, rated_R, self.rated_weights_IH[0])
-        return self._after_first(first_BH + self.encoder_biases_H[0])
+        return self.after_first(first_BH + self.encoder_biases_H[0])
+
+    def after_first(self, first_BH: Tensor) -> Tensor:
+        """B x C: the code that belongs to the first layer's sums."""
+        h_BH = self._dropped(self.activation(first_BH))
+        for layer, bias_H in enumerate(self.encoder_biases_H[1:], start=1):
+            h_BH = functional.linear(h_BH, self._encoder_weight_HI(layer), bias_H)
+            h_BH = self._dropped(self.activation(h_BH))
+        return functional.dropout(h_BH, self.code_dropout, self.training)
 
     def decode(self, code_BC: Tensor) -> Tensor:
         """B x N: the output that belongs to a code."""
@@ -157,6 +169,10 @@ class Autoencoder(nn.Module):
             h_BH = self.activation(h_BH)
         return h_BH
 
+    def first_weight(self) -> Tensor:
+        """N x H: the encoder's first layer, as it counts."""
+        return self._encoder_weight_HI(0).T
+
     def last_weight(self) -> Tensor:
         """N x H: the decoder's last layer, as it counts."""
         return self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
@@ -166,14 +182,6 @@ class Autoencoder(nn.Module):
         yield from self.encoder_weights_IH
         yield from self.decoder_weights_HI
         yield from self.rated_weights_IH
-
-    def _after_first(self, first_BH: Tensor) -> Tensor:
-        """B x C: the code that belongs to the first layer's sums."""
-        h_BH = self._dropped(self.activation(first_BH))
-        for layer, bias_H in enumerate(self.encoder_biases_H[1:], start=1):
-            h_BH = functional.linear(h_BH, self._encoder_weight_HI(layer), bias_H)
-            h_BH = self._dropped(self.activation(h_BH))
-        return functional.dropout(h_BH, self.code_dropout, self.training)
 
     def _dropped(self, h_BH: Tensor) -> Tensor:
         return functional.dropout(h_BH, self.encoder_dropout, self.training)

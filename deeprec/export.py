@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
-from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, USER_CODES, open_graph
+from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
 from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.ratings import Floats, RatingScale
 
@@ -66,6 +66,7 @@ def export_onnx(
     config: ExportConfig,
     *,
     in_parts: nn.Module | None = None,
+    between: Sequence[str] = (),
 ) -> ExportReport:
     """How well the graph at `path` agrees; the file appears whole and checked, or not at all.
 
@@ -75,8 +76,9 @@ def export_onnx(
         ratings_UM: training ratings, of which some users are probed; see `probe_users`.
         path: the ONNX file to write.
         config: the opset, and the largest difference allowed.
-        in_parts: the same function, to be written in the network's place, for it has users' codes
-            as a third output.
+        in_parts: the same function, to be written in the network's place, for it also has as
+            outputs what lies between its parts.
+        between: the names of those.
 
     Raises:
         ExportError: the graph is invalid, or does not agree with the network.
@@ -88,7 +90,7 @@ def export_onnx(
     inputs = {name: Input(torch.zeros(2, ratings_UM.shape[1])) for name in names}
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        outputs = [PREDICTED, UNCLIPPED, *([USER_CODES] if in_parts else [])]
+        outputs = [PREDICTED, UNCLIPPED, *between]
         opset = write_graph(in_parts or clipped, inputs, outputs, unfinished, config.opset)
         probes_PM = probe_users(ratings_UM, scale)
         largest = _largest_difference(clipped, unfinished, probes_PM)

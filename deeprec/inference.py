@@ -15,7 +15,7 @@ from scipy import sparse
 
 from deeprec.config import Device
 from deeprec.errors import BundleError, DeviceError
-from deeprec.ratings import Floats
+from deeprec.ratings import Floats, rated_cells
 
 RATINGS = "ratings"
 RATED = "rated"
@@ -26,6 +26,8 @@ MOVIE_CODES = "movie_codes"
 KERNEL = "kernel"
 SCALE = "scale"
 COUNTED = "counted"
+FIRST_LAYER = "first_layer"
+USER_BIAS = "user_bias"
 
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
 _FATAL = 4  # the rest goes to stderr in red, and our own errors say it in one sentence
@@ -64,7 +66,7 @@ class Graph:
         """The inputs that hold these ratings, dense."""
         dense: dict[str, Floats] = {RATINGS: values_BN.toarray()}
         if RATED in self._inputs:
-            dense[RATED] = _structure(values_BN).toarray()
+            dense[RATED] = rated_cells(values_BN).toarray()
         return dense
 
     def predict(self, values_BN: sparse.csr_array[np.float32], **others: Floats) -> Scores:
@@ -109,12 +111,6 @@ def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> o
             "use device = auto or cpu, or install the NVIDIA driver"
         )
     return session
-
-
-def _structure(values_BM: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
-    """1 wherever a rating is stored."""
-    ones_R = np.ones(values_BM.nnz, dtype=np.float32)
-    return sparse.csr_array((ones_R, values_BM.indices, values_BM.indptr), shape=values_BM.shape)
 
 
 def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.baselines import Biases, fit_biases
 from deeprec.batches import DenseBatches
+from deeprec.code_export import Encoder, Parts, column_codes, export_in_parts
 from deeprec.config import (
     AutoencoderConfig,
     BiasConfig,
@@ -48,12 +49,10 @@ from deeprec.inference import (
     SCALE,
     UNCLIPPED,
     USER_CODES,
-    open_graph,
 )
 from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
 from deeprec.kernel_ridge import fit_movie_weights
-from deeprec.models import ENCODER, GRAPH, MOVIE_WEIGHTS, USER_ENCODER, USERS, open_model
-from deeprec.onnx_files import cut
+from deeprec.models import ENCODER, GRAPH, USERS, open_model
 from deeprec.parallel_fit import fit_job
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
@@ -140,7 +139,8 @@ class FittedAutoencoder:
         if self.config.orientation == "movies":
             return _export_codes(self, folder, _of_raters(material), config)
         if self.config.has_user_codes:
-            return _export_with_codes(self, folder, material, config)
+            parts = Parts(self.network.eval(), self.config, material.biases, material.scale)
+            return export_in_parts(parts, material.train, folder, config)
         values_UM = material.train.values_UM
         return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
 
@@ -321,45 +321,6 @@ def _fit_kernel_ridge(
     return FittedUserKernel(linear, result)
 
 
-class _Encoder(nn.Module):
-    """A vector in, its code out: last hidden layer, 1, and the row's bias if there are biases."""
-
-    def __init__(self, network: RatingPredictor) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
-        network, biases = self.network.autoencoder, self.network.biases
-        one_B1 = torch.ones_like(ratings_BN[:, :1])
-        if biases is None:
-            code_BC = network.encode(ratings_BN, rated_BN)
-            return torch.cat([network.before_last(code_BC), one_B1], dim=1)
-        assert rated_BN is not None, "biases need to know which columns are rated"
-        baseline_BN = biases(ratings_BN, rated_BN)
-        code_BC = network.encode((ratings_BN - baseline_BN) * rated_BN, rated_BN)
-        bias_B1 = baseline_BN[:, :1] - biases.global_mean - biases.column_bias_N[0]
-        return torch.cat([network.before_last(code_BC), one_B1, bias_B1], dim=1)
-
-
-class _InParts(nn.Module):
-    """A network over users' vectors as the product that its last layer is, after the encoder."""
-
-    weight_MC: Tensor
-
-    def __init__(self, network: RatingPredictor, scale: RatingScale) -> None:
-        super().__init__()
-        self.encoder = _Encoder(network)
-        self.register_buffer("weight_MC", torch.from_numpy(_column_codes(network)))
-        self.activation = network.autoencoder.output_activation
-        self.scale = scale
-
-    def forward(
-        self, ratings_BM: Tensor, rated_BM: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        codes_BC = self.encoder(ratings_BM, rated_BM)
-        return *clip(self.activation(codes_BC @ self.weight_MC.T), self.scale), codes_BC
-
-
 class _Product(nn.Module):
     """Codes of users and of movies in, predicted ratings out."""
 
@@ -390,41 +351,6 @@ class _ClippedKernel(nn.Module):
         return clip(self.module(ratings_BM, rated_BM, kernel_MM, scale_M, counted_B1), self.scale)
 
 
-def _export_with_codes(
-    fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
-) -> ExportReport:
-    """Write the whole graph, its part up to the user's code, and the movies' weights.
-
-    Raises:
-        ExportError: torch differs from the graph, or the graph from the product of the codes.
-    """
-    network = fitted.network.eval()
-    report = export_onnx(
-        network,
-        material.scale,
-        material.train.values_UM,
-        folder / GRAPH,
-        config,
-        in_parts=_InParts(network, material.scale).eval(),
-    )
-    inputs = [RATINGS, RATED] if network.needs_rated else [RATINGS]
-    cut(folder / GRAPH, inputs, [USER_CODES], folder / USER_ENCODER)
-    np.save(folder / MOVIE_WEIGHTS, _column_codes(network))
-    apart = _product_differs(fitted, folder, material)
-    largest = float(np.max([report.largest_difference, apart]))
-    return agreement(largest, report.num_probe_users, report.opset, config)
-
-
-def _product_differs(fitted: FittedAutoencoder, folder: Path, material: Material) -> float:
-    """How far the product of the codes that were written is from what the whole graph says."""
-    probes_PM = probe_users(material.train.values_UM, material.scale)
-    graph, encoder = (open_graph(folder / name, "cpu") for name in (GRAPH, USER_ENCODER))
-    code_PC = encoder.run(encoder.vectors(probes_PM), USER_CODES)
-    product_PM = torch.from_numpy(code_PC @ np.load(folder / MOVIE_WEIGHTS).T)
-    found_PM = fitted.network.autoencoder.output_activation(product_PM).numpy()
-    return difference(graph.predict(probes_PM).unclipped_BM, found_PM, material.scale)
-
-
 def _export_codes(
     fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
 ) -> ExportReport:
@@ -433,9 +359,9 @@ def _export_codes(
     num_users, num_movies = material.train.values_UM.shape
     names = [RATINGS, RATED] if network.needs_rated else [RATINGS]
     vectors = {name: Input(torch.zeros(2, num_users)) for name in names}
-    encoder = _Encoder(network).eval()
+    encoder = Encoder(network).eval()
     write_graph(encoder, vectors, [MOVIE_CODES], folder / ENCODER, config.opset)
-    codes_UC = _column_codes(network)
+    codes_UC = column_codes(network)
     num_codes = codes_UC.shape[1]
     codes = {
         USER_CODES: Input(torch.zeros(2, num_codes)),
@@ -456,18 +382,6 @@ def _export_codes(
     expected_PM = _by_transpose(network, material.train, probes)
     largest = difference(expected_PM, found_PM, material.scale)
     return agreement(largest, probes.num_users, opset, config)
-
-
-@torch.no_grad()
-def _column_codes(network: RatingPredictor) -> Floats:
-    """N x C: each column's weights in the last layer, its offset, and 1 for the rows' biases."""
-    weight_NH = network.autoencoder.last_weight()
-    offset_N1 = network.autoencoder.decoder_biases_H[-1][:, None]
-    parts = [weight_NH, offset_N1]
-    if network.biases is not None:
-        baseline_N1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
-        parts = [weight_NH, offset_N1 + baseline_N1, torch.ones_like(baseline_N1)]
-    return np.ascontiguousarray(torch.cat(parts, dim=1).numpy())
 
 
 def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:

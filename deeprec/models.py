@@ -29,12 +29,15 @@ from deeprec.config import (
     RecurrentConfig,
 )
 from deeprec.errors import BundleError
+from deeprec.first_layer import FirstLayer, left_by_biases
 from deeprec.inference import (
     COUNTED,
+    FIRST_LAYER,
     KERNEL,
     MOVIE_CODES,
     SCALE,
     UNCLIPPED,
+    USER_BIAS,
     USER_CODES,
     Graph,
     open_graph,
@@ -45,6 +48,7 @@ from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
+USER_WEIGHTS = "users.npz"
 USER_ENCODER = "users.onnx"
 MOVIE_WEIGHTS = "movies.npy"
 USERS = "users.parquet"
@@ -102,7 +106,7 @@ def factors_of(model: Model) -> Factors | None:
 def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        return GRAPH, USER_ENCODER, MOVIE_WEIGHTS
+        return GRAPH, USER_WEIGHTS, USER_ENCODER, MOVIE_WEIGHTS
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
     if isinstance(config, RecurrentConfig):
@@ -149,16 +153,27 @@ def open_model(
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
         return KernelModel(graph, biases, config)
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        activation = config.output_activation
-        return VectorModel(graph, partial(_open_factors, folder, activation, device, num_threads))
+        return VectorModel(
+            graph, partial(open_factors, folder, config, biases, device, num_threads)
+        )
     return VectorModel(graph)
 
 
-def _open_factors(
-    folder: Path, activation: Activation, device: Device, num_threads: int
+def open_factors(
+    folder: Path,
+    config: AutoencoderConfig,
+    biases: Biases,
+    device: Device = "auto",
+    num_threads: int = 0,
 ) -> "VectorFactors":
-    encoder = open_graph(folder / USER_ENCODER, device, num_threads)
-    return VectorFactors(encoder, np.load(folder / MOVIE_WEIGHTS), activation)
+    """The factors of a network with users' codes; arguments and errors as of `open_model`."""
+    return VectorFactors(
+        first=FirstLayer.read(folder / USER_WEIGHTS),
+        biases=None if config.center == "none" else biases,
+        encoder=open_graph(folder / USER_ENCODER, device, num_threads),
+        weights_MC=np.load(folder / MOVIE_WEIGHTS),
+        activation=config.output_activation,
+    )
 
 
 @dataclass(frozen=True)
@@ -223,8 +238,10 @@ class VectorModel:
 
 @dataclass(frozen=True)
 class VectorFactors:
-    """The part of a graph that needs the user's vector, and the weights of its last layer."""
+    """A network taken apart: its first layer, the graph up to the user's code, its last weights."""
 
+    first: FirstLayer
+    biases: Biases | None
     encoder: Graph
     weights_MC: Floats
     activation: Activation
@@ -232,7 +249,12 @@ class VectorFactors:
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Factors`."""
         del side, counted
-        return self.encoder.run(self.encoder.vectors(users.values_UM), USER_CODES)
+        if self.biases is None:
+            return self.encoder.run({FIRST_LAYER: self.first.sums(users.values_UM)}, USER_CODES)
+        bias_B = self.biases.user_bias_U(users.values_UM)
+        left_BM = left_by_biases(users.values_UM, self.biases, bias_B)
+        feeds = {FIRST_LAYER: self.first.sums(left_BM), USER_BIAS: bias_B[:, None]}
+        return self.encoder.run(feeds, USER_CODES)
 
     def movie_codes(self, side: MovieSide) -> Floats:
         """See `Factors`."""

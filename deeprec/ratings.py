@@ -172,3 +172,16 @@ def count_by_column(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.i
         entries = slice(start, start + _ENTRIES_AT_ONCE)
         count_M += np.bincount(values_UM.indices[entries], minlength=len(count_M))
     return count_M
+
+
+def rated_cells(values_UM: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
+    """1 wherever a rating is stored."""
+    return with_values(values_UM, np.ones(values_UM.nnz, dtype=np.float32))
+
+
+def with_values(
+    values_UM: sparse.csr_array[np.float32], value_R: Floats
+) -> sparse.csr_array[np.float32]:
+    """Other values in the same cells."""
+    cells = (value_R, values_UM.indices, values_UM.indptr)
+    return sparse.csr_array(cells, shape=values_UM.shape)

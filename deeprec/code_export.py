@@ -1,0 +1,151 @@
+"""Exporting a network over users' vectors whose predictions are products of codes: its parts.
+
+Shape legend: B rows of a batch, N columns, M movies, H units of the first layer, C a code,
+P probe users.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deeprec.autoencoder import RatingPredictor
+from deeprec.baselines import Biases
+from deeprec.config import AutoencoderConfig, ExportConfig
+from deeprec.export import (
+    ExportReport,
+    agreement,
+    clip,
+    difference,
+    export_onnx,
+    probe_users,
+)
+from deeprec.first_layer import FirstLayer
+from deeprec.inference import FIRST_LAYER, USER_BIAS, USER_CODES, open_graph
+from deeprec.models import GRAPH, MOVIE_WEIGHTS, USER_ENCODER, USER_WEIGHTS, open_factors
+from deeprec.onnx_files import cut
+from deeprec.ratings import Floats, RatingMatrix, RatingScale
+
+
+class Encoder(nn.Module):
+    """A vector in, its code out: last hidden layer, 1, and the row's bias if there are biases."""
+
+    def __init__(self, network: RatingPredictor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
+        """B x C."""
+        return self.after_first(*self.first_layer(ratings_BN, rated_BN))
+
+    def first_layer(self, ratings_BN: Tensor, rated_BN: Tensor | None) -> tuple[Tensor, ...]:
+        """B x H: the first layer's sums; B x 1: the rows' biases, if there are biases."""
+        network, biases = self.network.autoencoder, self.network.biases
+        if biases is None:
+            return (network.first_layer(ratings_BN, rated_BN),)
+        assert rated_BN is not None, "biases need to know which columns are rated"
+        bias_B1 = biases.row_bias(ratings_BN, rated_BN)
+        left_BN = (ratings_BN - biases.everywhere(bias_B1)) * rated_BN
+        return network.first_layer(left_BN, rated_BN), bias_B1
+
+    def after_first(self, first_BH: Tensor, *bias_B1: Tensor) -> Tensor:
+        """B x C: the code that belongs to them."""
+        network = self.network.autoencoder
+        hidden_BH = network.before_last(network.after_first(first_BH))
+        return torch.cat([hidden_BH, torch.ones_like(first_BH[:, :1]), *bias_B1], dim=1)
+
+
+class _InParts(nn.Module):
+    """A network as what lies between its parts, and the product that its last layer is."""
+
+    weight_MC: Tensor
+
+    def __init__(self, network: RatingPredictor, scale: RatingScale) -> None:
+        super().__init__()
+        self.encoder = Encoder(network)
+        self.register_buffer("weight_MC", torch.from_numpy(column_codes(network)))
+        self.activation = network.autoencoder.output_activation
+        self.scale = scale
+
+    def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None = None) -> tuple[Tensor, ...]:
+        first = self.encoder.first_layer(ratings_BM, rated_BM)
+        codes_BC = self.encoder.after_first(*first)
+        predicted = clip(self.activation(codes_BC @ self.weight_MC.T), self.scale)
+        return *predicted, codes_BC, *first
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is taken apart: a fitted network, in eval mode, on the CPU."""
+
+    network: RatingPredictor
+    config: AutoencoderConfig
+    biases: Biases
+    scale: RatingScale
+
+
+def export_in_parts(
+    parts: Parts, train: RatingMatrix, folder: Path, config: ExportConfig
+) -> ExportReport:
+    """Write the whole graph; and its first layer, its part from there to the codes, its last.
+
+    Raises:
+        ExportError: torch differs from the graph, or the graph from the product of the codes.
+    """
+    network = parts.network
+    between = [FIRST_LAYER] if network.biases is None else [FIRST_LAYER, USER_BIAS]
+    report = export_onnx(
+        network,
+        parts.scale,
+        train.values_UM,
+        folder / GRAPH,
+        config,
+        in_parts=_InParts(network, parts.scale).eval(),
+        between=[USER_CODES, *between],
+    )
+    cut(folder / GRAPH, between, [USER_CODES], folder / USER_ENCODER)
+    _first_layer(network).write(folder / USER_WEIGHTS)
+    np.save(folder / MOVIE_WEIGHTS, column_codes(network))
+    apart = _product_differs(parts, train, folder)
+    largest = float(np.max([report.largest_difference, apart]))
+    return agreement(largest, report.num_probe_users, report.opset, config)
+
+
+@torch.no_grad()
+def column_codes(network: RatingPredictor) -> Floats:
+    """N x C: each column's weights in the last layer, its offset, and 1 for the rows' biases."""
+    weight_NH = network.autoencoder.last_weight()
+    offset_N1 = network.autoencoder.decoder_biases_H[-1][:, None]
+    parts = [weight_NH, offset_N1]
+    if network.biases is not None:
+        baseline_N1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
+        parts = [weight_NH, offset_N1 + baseline_N1, torch.ones_like(baseline_N1)]
+    return np.ascontiguousarray(torch.cat(parts, dim=1).numpy())
+
+
+@torch.no_grad()
+def _first_layer(network: RatingPredictor) -> FirstLayer:
+    """Its weights, as they count."""
+    autoencoder = network.autoencoder
+    weight_MH = autoencoder.first_weight()
+    rated_weight_MH = autoencoder.rated_weights_IH[0] if autoencoder.has_rated else weight_MH[:0]
+    return FirstLayer(
+        weight_MH=np.ascontiguousarray(weight_MH.numpy()),
+        offset_H=autoencoder.encoder_biases_H[0].numpy(),
+        rated_weight_MH=rated_weight_MH.numpy(),
+    )
+
+
+def _product_differs(parts: Parts, train: RatingMatrix, folder: Path) -> float:
+    """How far the product of the codes that were written is from what the whole graph says."""
+    values_PM = probe_users(train.values_UM, parts.scale)
+    ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
+    probes = RatingMatrix(ids_P, train.movie_ids_M, values_PM)
+    factors = open_factors(folder, parts.config, parts.biases, "cpu")
+    code_PC = factors.user_codes(probes, {}, counted=True)
+    product_PM = torch.from_numpy(code_PC @ factors.movie_codes({}).T)
+    found_PM = parts.network.autoencoder.output_activation(product_PM).numpy()
+    unclipped_PM = open_graph(folder / GRAPH, "cpu").predict(values_PM).unclipped_BM
+    return difference(unclipped_PM, found_PM, parts.scale)
