@@ -74,9 +74,14 @@ class FactoredPredictor:
         code_BK[:, -1] = self._before_activation(bundle.manifest.global_mean + bias_B)
         return code_BK
 
-    def products(self, code_BK: Floats) -> Floats:
-        """B x N: predictions before activation and clip, in the order of those after them."""
-        product_BN: Floats = code_BK @ self.movie_codes_NK.T
+    def products(self, code_BK: Floats, out_BN: Floats | None = None) -> Floats:
+        """B x N: predictions before activation and clip, in the order of those after them.
+
+        Args:
+            code_BK: of a batch of users.
+            out_BN: where they are put, if anywhere: a new array of this size has to be cleared.
+        """
+        product_BN: Floats = np.matmul(code_BK, self.movie_codes_NK.T, out=out_BN)
         return product_BN
 
     def activated(self, products: Floats) -> Floats:

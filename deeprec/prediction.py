@@ -152,13 +152,16 @@ def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:
 def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
     """B x T: columns of the highest predictions before the clip, best first; -1 where none is left.
 
-    Ranking before the clip tells apart movies that the scale's end makes equal.
+    Ranking before the clip tells apart movies that the scale's end makes equal. What is rated is
+    covered up meanwhile: a copy of the predictions would take longer than all the rest.
     """
     row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
-    candidate_BN = unclipped_BN.copy()
-    candidate_BN[row_R, users.values_UM.indices] = -np.inf
-    best_BT = _highest(candidate_BN, min(top_n, candidate_BN.shape[1]))
-    value_BT = np.take_along_axis(candidate_BN, best_BT, axis=1)
+    rated = row_R, users.values_UM.indices
+    covered_R = unclipped_BN[rated]
+    unclipped_BN[rated] = -np.inf
+    best_BT = _highest(unclipped_BN, min(top_n, unclipped_BN.shape[1]))
+    value_BT = np.take_along_axis(unclipped_BN, best_BT, axis=1)
+    unclipped_BN[rated] = covered_R
     order_BT = np.lexsort((best_BT, -value_BT), axis=1)
     best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
     is_rated_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))

@@ -116,11 +116,14 @@ class FactoredStorage:
         """See `Storage`."""
         codes, recommended = [], []
         bundle = self.predictor.predictor.bundle
+        shape = min(self.config.batch_size, users.num_users), users.num_movies
+        product_BN = np.empty(shape, dtype=np.float32)
         for start in range(0, users.num_users, self.config.batch_size):
             batch = users.select_rows(slice(start, start + self.config.batch_size))
             code_BK = self.predictor.user_codes(batch)
             codes.append(self._table("user_id", batch.user_ids_U, code_BK))
-            best = _Best.of(batch, self.predictor.products(code_BK), self.config.top_n)
+            products = self.predictor.products(code_BK, product_BN[: len(code_BK)])
+            best = _Best.of(batch, products, self.config.top_n)
             ratings_K = self.predictor.activated(best.value_K)
             recommended.append(best.table(batch, ratings_K, bundle, self.schema))
         return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))
