@@ -8,9 +8,9 @@ gets its movie: three columns are read and three inserted.
 `sort` copies user, movie, rating and date of a warehouse's ratings into a table of the same file,
 by user and movie, in the warehouse's own settings. It makes no list and no index.
 
-`insert` puts a published file's dense predictions into a new one, in that file's order and storage
-version. A shard of them at a time is read back as Arrow, which is not counted: they are to be had
-already, as the columns that scoring makes.
+`insert` puts a published file's dense predictions into a table of a new one, a row a user and movie,
+in their order and that file's storage version. A shard of them at a time is read back as Arrow,
+which is not counted: they are to be had already.
 """
 
 import json
@@ -27,7 +27,9 @@ from deeprec.config import ScoreConfig, WarehouseConfig
 app = typer.Typer()
 _ROWS_AT_ONCE = 2**23  # as many as a shard; DuckDB takes much more at once no faster
 _USERS = "select user_id from users order by user_id"
-_OF_USERS = "from predicted_ratings where user_id between $lowest and $highest"
+_OF_USERS = (
+    "from predicted_ratings where user_id between $lowest and $highest order by user_id, movie_id"
+)
 _CREATE = "create table scores.predicted_ratings as select * from rows"
 _INSERT = "insert into scores.predicted_ratings select * from rows"
 _SCHEMA = pl.Schema({"user_id": pl.Int64(), "rating": pl.Float32(), "rated_at": pl.Date()})

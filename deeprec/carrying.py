@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from deeprec.config import Config, WarehouseConfig
+from deeprec.config import Config, Form, WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.warehouse import Database, open_database
 
@@ -35,7 +35,7 @@ def carry_over(
         scores: the file to make.
         recipe: what decides a user's rows beside his vector.
         users: `user_id` and `vector_digest` of everybody, by ascending id.
-        config: whether to carry over at all, and which storage the rows lie in.
+        config: whether to carry over at all, and how the rows lie.
     """
     is_carried_U = np.zeros(users.num_rows, dtype=np.bool_)
     can_be_carried = config.score.incremental and config.score.publish == "table"
@@ -44,7 +44,7 @@ def carry_over(
     try:
         if _copy(published, scores, recipe, config.warehouse):
             with open_database(scores, config.warehouse) as copied:
-                is_carried_U = _keep_unchanged(copied, users, config.score.storage)
+                is_carried_U = _keep_unchanged(copied, users, config.score.form)
     except (OSError, WarehouseError) as error:
         _LOG.warning("every user is scored, no row can be carried over: %s", error)
         is_carried_U[:] = False
@@ -72,7 +72,7 @@ def _copy(published: Path, scores: Path, recipe: str, config: WarehouseConfig) -
     return True
 
 
-def _keep_unchanged(copied: Database, users: pa.Table, storage: str) -> Bools:
+def _keep_unchanged(copied: Database, users: pa.Table, form: Form) -> Bools:
     """U: whose rows are still there after those of all others have been removed."""
     before = copied.table("scores/user_digests")
     is_carried_U = _is_unchanged(users, before)
@@ -80,7 +80,7 @@ def _keep_unchanged(copied: Database, users: pa.Table, storage: str) -> Bools:
     is_left_P = np.isin(before["user_id"].to_numpy(), carried.to_numpy())
     removed = before.filter(pa.array(~is_left_P)).select(["user_id"])
     with copied.transaction():
-        for statement in (f"{storage}/delete", "delete_recommendations", "delete_users"):
+        for statement in (f"{form}/delete", "delete_recommendations", "delete_users"):
             copied.run_with(f"scores/{statement}", removed)
         copied.run("scores/create_scoring_shards")
     return is_carried_U

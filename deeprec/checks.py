@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import ChecksConfig
+from deeprec.config import ChecksConfig, Form
 from deeprec.errors import CheckError
 from deeprec.warehouse import Database, parameters_of, statement
 
@@ -66,6 +66,7 @@ RATINGS = {
 }
 _PREDICTIONS = {
     "dense": "scores/every_movie_for_every_user",
+    "rows": "scores/every_row_for_every_user",
     "factored": "scores/a_code_for_every_user",
 }
 _SCORES = ("ranks_without_gaps", "every_user_has_recommendations", "as_the_ledger_says")
@@ -87,10 +88,10 @@ def check_ratings(
 
 
 def check_scores(
-    scores: Database, storage: str, config: ChecksConfig, **parameters: object
+    scores: Database, form: Form, config: ChecksConfig, **parameters: object
 ) -> tuple[CheckResult, ...]:
     """What is wrong with a file that is about to be published; each of these blocks."""
-    names = [_PREDICTIONS[storage], *(f"scores/{name}" for name in _SCORES)]
+    names = [_PREDICTIONS[form], *(f"scores/{name}" for name in _SCORES)]
     blocking = dict.fromkeys(names, Severity.BLOCK)
     return tuple(_run(scores, blocking, config, parameters))
 

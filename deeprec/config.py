@@ -25,6 +25,7 @@ Activation = Literal[
     "selu", "elu", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "swish", "identity"
 ]
 Device = Literal["auto", "cpu", "cuda"]
+Form = Literal["dense", "rows", "factored"]  # how predictions lie; `sql/scores` has a folder each
 Format = Literal[
     "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
 ]
@@ -326,7 +327,7 @@ class ScoreConfig(_Section):
 
     storage: Literal["dense", "factored"] = Field(
         "dense",
-        description="predicted_ratings as a table, or as a view over codes of users and movies",
+        description="each prediction as a number, or as the product of two codes",
     )
     top_n: int = Field(10, ge=1, le=1000, description="recommendations a user")
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
@@ -346,7 +347,8 @@ class ScoreConfig(_Section):
     )
     publish: Literal["table", "view"] = Field(
         "table",
-        description="predicted_ratings as a table, or as a view over the shards' Parquet files",
+        description="predictions in tables of the published file, or left in the shards' Parquet "
+        "files, over which it is a view",
     )
     runner: Literal["threads", "dask", "ray"] = Field(
         "threads", description="what flows score shards on; commands have threads"
@@ -364,11 +366,17 @@ class ScoreConfig(_Section):
     keep_past: int = Field(
         2, ge=0, description="published files kept beside the present one, to roll back to"
     )
+
     incremental: bool = Field(
         True,
         description="score users whose vectors have changed, keep the published rows of others; "
         "false: everybody, into a new file, which is somewhat smaller",
     )
+
+    @property
+    def form(self) -> Form:
+        """How predictions lie: in Parquet files as rows, which other engines read too."""
+        return "rows" if self.publish == "view" else self.storage
 
     @field_validator("shards_at")
     @classmethod

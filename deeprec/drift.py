@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 from scipy.special import chdtri
 
+from deeprec.config import Form
 from deeprec.warehouse import Database
 
 Profile = Mapping[str, int]  # how often each bucket of a quantity occurs
@@ -94,10 +95,10 @@ def profile_ratings(warehouse: Database) -> dict[str, Profile]:
     }
 
 
-def profile_predictions(scores: Database, storage: str) -> Profile:
+def profile_predictions(scores: Database, form: Form) -> Profile:
     """How the predictions of 1,000 users and 2,000 movies lie, drawn by a hash of their ids."""
     users = scores.table("scores/sampled_users", num_users=_NUM_SAMPLED)
-    return _profile(scores.table_with(f"scores/{storage}/profile", users))
+    return _profile(scores.table_with(f"scores/{form}/profile", users))
 
 
 def record_profiles(warehouse: Database, run_id: str, profiles: Mapping[str, Profile]) -> None:

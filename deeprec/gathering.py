@@ -7,10 +7,10 @@ import logging
 
 from deeprec.errors import WarehouseError
 from deeprec.places import is_store
-from deeprec.runs import SCORES, ScoringPlan, shard_files, users_of_shard
+from deeprec.runs import ScoringPlan, open_scores, shard_files, users_of_shard
 from deeprec.shard_files import ShardEntry, ShardFiles, ShardRows, UnsoundShardError
 from deeprec.shards import enter, insert_shard, is_done, score_into_files
-from deeprec.warehouse import Database, open_database
+from deeprec.warehouse import Database
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def gather_shards(plan: ScoringPlan) -> None:
         WarehouseError: a shard's files are unsound, and were again after it was scored anew.
     """
     files = shard_files(plan)
-    with open_database(plan.run_dir / SCORES, plan.warehouse) as scores:
+    with open_scores(plan) as scores:
         entries = []
         for shard in range(plan.num_shards):
             done = is_done(scores, shard)
@@ -41,7 +41,7 @@ def gather_shards(plan: ScoringPlan) -> None:
             urls = [files.url(entry, "predictions") for entry in entries]
             if is_store(plan.config.shards_at):
                 scores.reach_store()
-            scores.create_view("predicted_ratings", "scores/dense/of_files", files=urls)
+            scores.create_view("predicted_ratings", "scores/rows/of_files", files=urls)
 
 
 def _sound(

@@ -64,8 +64,8 @@ def measure_arrivals(
     if arrived.num_rows and home.predictions.exists():
         with open_database(home.predictions, config, read_only=True) as published:
             run_id, bundle_id, *_ = published.row("scores/published_run")
-            (storage,) = published.row("scores/storage")
-            measured = published.table_with(f"scores/{storage}/of_pairs", arrived)
+            (form,) = published.row("scores/storage")
+            measured = published.table_with(f"scores/{form}/of_pairs", arrived)
         run: dict[str, Any] = {"run_id": run_id, "bundle_id": bundle_id}
         warehouse.run_with("live/insert", measured, measured_on=day, **run)
     warehouse.run("live/clear_arrived")

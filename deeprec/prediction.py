@@ -20,6 +20,7 @@ from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
 DECIMALS = 2  # of a published rating
 Hundredths = npt.NDArray[np.int32]
 Columns = npt.NDArray[np.int64]
+_CELLS_AT_ONCE = 2**17  # which stay in the cache from the first operation to the last
 _GROUP = 32  # columns of which the highest is looked at first
 _TITLES_MAY_DIFFER = 0.1  # of the vocabulary: titles get corrected, whole catalogues do not
 
@@ -124,22 +125,38 @@ def check_vocabulary(bundle: Bundle, movie_ids_N: Ids, titles_N: list[str | None
         )
 
 
-def in_hundredths(predicted_BN: Floats, bundle: Bundle) -> Hundredths:
+def in_hundredths(
+    predicted_BN: Floats, bundle: Bundle, out_BN: Hundredths | None = None
+) -> Hundredths:
     """Whole hundredths that are still on the scale: 9.999 is not rounded to a 10 beyond it.
+
+    Args:
+        predicted_BN: with as many axes as there are.
+        bundle: of the scale, and to be named.
+        out_BN: where they are put, if anywhere.
 
     Raises:
         BundleError: a prediction is no number.
     """
-    # One pass and no array of its own; only where the sum overflows is every number looked at.
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(predicted_BN.sum()) or np.isfinite(predicted_BN).all()
-    if not is_finite:
-        raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
+    if out_BN is None:
+        out_BN = np.empty(predicted_BN.shape, dtype=np.int32)
     lowest, highest = ends_in_hundredths(bundle.manifest.scale)
-    hundredths_BN = np.multiply(predicted_BN, np.float32(10**DECIMALS))
-    np.rint(hundredths_BN, out=hundredths_BN)
-    np.clip(hundredths_BN, lowest, highest, out=hundredths_BN)
-    return hundredths_BN.astype(np.int32)
+    num_rows = max(1, _CELLS_AT_ONCE * len(predicted_BN) // max(1, predicted_BN.size))
+    for start in range(0, len(predicted_BN), num_rows):
+        rows = slice(start, start + num_rows)
+        if not _all_finite(predicted_BN[rows]):
+            raise BundleError(f"{bundle.path}: predicts values that are no numbers; train it again")
+        hundredths = predicted_BN[rows] * np.float32(10**DECIMALS)
+        np.rint(hundredths, out=hundredths)
+        np.clip(hundredths, lowest, highest, out=hundredths)
+        out_BN[rows] = hundredths
+    return out_BN
+
+
+def _all_finite(values: Floats) -> bool:
+    """One pass and no array of its own; only where the sum overflows is every number looked at."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:

@@ -27,12 +27,13 @@ from deeprec.runs import (
     SCORES,
     ScoringPlan,
     clear_runs,
+    open_scores,
     read_plan,
     settle_run,
     shards_place,
 )
 from deeprec.vetting import vet_against_ratings, vet_drift, vet_scores
-from deeprec.warehouse import Database, open_database, open_warehouse
+from deeprec.warehouse import Database, open_warehouse
 
 _COUNTS = ("num_recommendations", "num_bias_users", "num_bias_movies", "num_predictions")
 
@@ -96,7 +97,7 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
 def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
     """Complete the file that is to be published, enter what it holds, and vet it."""
     scale = open_bundle(plan.bundle).manifest.scale
-    with open_database(plan.run_dir / SCORES, config.warehouse) as scores:
+    with open_scores(plan) as scores:
         _check_whole(scores, plan)
         _write_movies(scores, plan)
         found = (*scores.row("scores/counts"), _count_predictions(scores, plan))
@@ -167,7 +168,7 @@ def _check_whole(scores: Database, plan: ScoringPlan) -> None:
 
 def _count_predictions(scores: Database, plan: ScoringPlan) -> int:
     """Those that are really there."""
-    return int(scores.row(f"scores/{plan.config.storage}/count")[0])
+    return int(scores.row(f"scores/{plan.config.form}/count")[0])
 
 
 def _write_movies(scores: Database, plan: ScoringPlan) -> None:

@@ -19,6 +19,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import Bundle, installed_versions
 from deeprec.carrying import carry_over
-from deeprec.config import Config, ScoreConfig, WarehouseConfig
+from deeprec.config import Config, Form, ScoreConfig, WarehouseConfig
 from deeprec.delivery import PLAN, deliver, withdraw
 from deeprec.errors import BundleError, DeeprecError, StoreError
 from deeprec.factored import require_factors
@@ -51,8 +52,9 @@ SIDE = "side"
 BUNDLE = "bundle"
 _FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
-_ROWS_VERSION = 1  # raised when the same inputs come to give other rows than before
+_ROWS_VERSION = 2  # raised when the same inputs come to give other rows than before
 _BLOCK_BYTES = 64 * 1024  # nine bits a prediction leave half of a block of 256 KiB empty
+_GROUP_ROWS = 2048  # the fewest: a group of whole blocks is then packed while in the cache
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
@@ -200,6 +202,21 @@ def clear_runs(place: Place, run_ids: Iterable[str], viewed: Iterable[str] = ())
         _LOG.warning("what runs that have ended have put there is left over: %s", error)
 
 
+def open_scores(plan: ScoringPlan) -> AbstractContextManager[Database]:
+    """The file that will be published; made where it is not there.
+
+    Raises:
+        WarehouseError: held by another process for too long.
+    """
+    return open_database(
+        plan.run_dir / SCORES,
+        plan.warehouse,
+        storage_version=plan.config.storage_version,
+        block_bytes=_BLOCK_BYTES,
+        group_rows=_GROUP_ROWS,
+    )
+
+
 def users_of_shard(plan: ScoringPlan, shard: int) -> int:
     """How many users a shard is of: the last one is of what is left."""
     return min(plan.users_per_shard, plan.num_scored - shard * plan.users_per_shard)
@@ -271,10 +288,10 @@ def is_published(home: Home, config: Config) -> bool:
         return home.predictions.exists() and [fingerprint] == [print_ for *_, print_ in last]
 
 
-def stored_sums(scores: Database, storage: str) -> tuple[int, int]:
+def stored_sums(scores: Database, form: Form) -> tuple[int, int]:
     """How many rows of predictions and recommendations are in a run's file, and their checksum."""
     parts = (
-        scores.row(f"scores/{storage}/checksum"),
+        scores.row(f"scores/{form}/checksum"),
         scores.row("scores/recommendations_checksum"),
     )
     return sum(num_rows for num_rows, _ in parts), sum(checksum for _, checksum in parts)
@@ -314,8 +331,8 @@ def _make_run(
 def _enter_carried(plan: ScoringPlan) -> None:
     """Begin the ledger with what was carried over."""
     num_carried = plan.num_users - plan.num_scored
-    with open_database(plan.run_dir / SCORES, plan.warehouse) as scores:
-        num_rows, checksum = stored_sums(scores, plan.config.storage)
+    with open_scores(plan) as scores:
+        num_rows, checksum = stored_sums(scores, plan.config.form)
         scores.run(
             "scores/insert_shard",
             shard=_CARRIED,
@@ -404,15 +421,8 @@ def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str)
     """Make the file that the shards go into."""
     predictor = run_predictor(plan, bundle, model)
     schema = prediction_schema(plan, bundle.manifest.scale)
-    with open_database(
-        plan.run_dir / SCORES,
-        plan.warehouse,
-        storage_version=plan.config.storage_version,
-        block_bytes=_BLOCK_BYTES,
-    ) as scores:
-        storage = open_storage(plan.config, predictor, schema)
-        if plan.config.publish == "table":
-            storage.create(scores)
+    with open_scores(plan) as scores:
+        open_storage(plan.config, predictor, schema).create(scores)
         scores.run_with("scores/create_recommendations", schema.empty_table())
         for table in ("users", "scoring_shards"):
             scores.run(f"scores/create_{table}")

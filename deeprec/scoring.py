@@ -12,7 +12,7 @@ from deeprec.config import Config
 from deeprec.home import Home, hold_lock
 from deeprec.progress import Progress, silent
 from deeprec.publishing import ScoreReport, publish_run
-from deeprec.runs import SCORES, ScoringPlan, prepare_run, users_of_shard
+from deeprec.runs import ScoringPlan, open_scores, prepare_run, users_of_shard
 from deeprec.shards import (
     ShardReport,
     compute_shard,
@@ -22,7 +22,7 @@ from deeprec.shards import (
     is_done,
     score_into_files,
 )
-from deeprec.warehouse import Database, open_database
+from deeprec.warehouse import Database
 
 _LOG = logging.getLogger(__name__)
 _OpenScores = Callable[[], AbstractContextManager[Database]]
@@ -140,7 +140,7 @@ def _open_scores(plan: ScoringPlan) -> Iterator[Database]:
     """The run's file; one shard at a time speaks to it while others compute."""
     with (
         hold_lock(plan.run_dir / ".scores.lock", plan.warehouse.lock_timeout_s),
-        open_database(plan.run_dir / SCORES, plan.warehouse) as scores,
+        open_scores(plan) as scores,
     ):
         yield scores
 

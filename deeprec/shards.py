@@ -108,7 +108,7 @@ def compute_shard(plan: ScoringPlan, shard: int) -> ShardRows:
 def enter(database: Database, plan: ScoringPlan, shard: int, rows: ShardRows) -> ShardEntry:
     """What a shard's rows come to: what the ledger is to say of them."""
     (of_predictions,) = database.some(
-        f"scores/{plan.config.storage}/batch_checksum", 1, batch=rows.predictions
+        f"scores/{plan.config.form}/batch_checksum", 1, batch=rows.predictions
     )
     (of_recommendations,) = database.some(
         "scores/batch_recommendations_checksum", 1, batch=rows.recommendations
@@ -125,9 +125,7 @@ def enter(database: Database, plan: ScoringPlan, shard: int, rows: ShardRows) ->
 
 def insert_shard(scores: Database, plan: ScoringPlan, rows: ShardRows, entry: ShardEntry) -> None:
     """Put a shard's rows and its entry into the run's file, within a transaction."""
-    if plan.config.publish == "table":
-        storage = _storage(plan.run_dir)
-        storage.insert(scores, rows.predictions)
+    _storage(plan.run_dir).insert(scores, rows.predictions)
     scores.run_with("scores/insert_recommendations", rows.recommendations)
     scores.run_with("scores/insert_users", rows.users)
     scores.run("scores/insert_shard", **entry.model_dump(exclude={"files"}))

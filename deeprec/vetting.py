@@ -23,12 +23,12 @@ def vet_scores(
     scores: Database, plan: ScoringPlan, scale: RatingScale, config: ChecksConfig
 ) -> tuple[tuple[CheckResult, ...], Profile]:
     """What the run's file alone tells, and how its predictions lie."""
-    storage = plan.config.storage
+    form = plan.config.form
     lowest, highest = ends_in_hundredths(scale)
-    num_rows, checksum = stored_sums(scores, storage)
+    num_rows, checksum = stored_sums(scores, form)
     results = check_scores(
         scores,
-        storage,
+        form,
         config,
         num_movies=plan.num_movies,
         top_n=plan.config.top_n,
@@ -37,7 +37,7 @@ def vet_scores(
         num_rows=num_rows,
         checksum=checksum,
     )
-    return results, profile_predictions(scores, storage)
+    return results, profile_predictions(scores, form)
 
 
 def vet_against_ratings(

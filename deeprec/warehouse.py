@@ -196,6 +196,7 @@ def open_database(
     read_only: bool = False,
     storage_version: str | None = None,
     block_bytes: int | None = None,
+    group_rows: int | None = None,
 ) -> Iterator[Database]:
     """A DuckDB file, created when absent; waits while another process holds it.
 
@@ -205,6 +206,7 @@ def open_database(
         read_only: many processes may read at once, none while one writes.
         storage_version: the oldest DuckDB release that can open what is written.
         block_bytes: what a new file is divided into; 256 KiB unless told.
+        group_rows: rows of a table that a new file packs together; 122,880 unless told.
 
     Raises:
         WarehouseError: absent and `read_only`, not a DuckDB file, or held for too long.
@@ -218,6 +220,8 @@ def open_database(
         options.append(f"storage_version {_quoted(storage_version)}")
     if block_bytes:
         options.append(f"block_size {block_bytes}")
+    if group_rows:
+        options.append(f"row_group_size {group_rows}")
     connection = _connect(config)
     try:
         _attach(connection, path, config, options)

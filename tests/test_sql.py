@@ -17,7 +17,7 @@ NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")
 )
 PUBLISHED = re.compile(
-    r"scores/(dense/|factored/|create_|insert_|delete_)"
+    r"scores/(dense/|rows/|factored/|create_|insert_|delete_)"
     r"|scores/(find_shard|progress|counts|recommended_titles|typical_user)$"
     r"|scores/(has_recipe|recipe|user_digests|published_run|storage|sampled_users)$"
     r"|scores/(batch_)?recommendations(_checksum|_hash)?$"
@@ -36,6 +36,7 @@ BATCH_TYPES = {
     "rating_days": pa.list_(pa.int32()),
     "parts": pa.list_(TEXT),
     "rank": ID,
+    "block": pa.int32(),
     "predicted_rating": pa.decimal32(3, 2),
     "title": TEXT,
     "year": pa.int16(),
@@ -162,7 +163,9 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
                 scores.run("scores/factored/create_prediction_scale", lowest=1, highest=5)
                 scores.run("scores/factored/identity")
             else:
-                scores.run_with("scores/dense/create", empty_batch())
+                scores.run_with("scores/dense/create_rating_blocks", empty_batch())
+                scores.run_with("scores/dense/create_movie_places", empty_batch())
+                scores.run("scores/dense/create_predicted_ratings")
             yield scores
     else:
         with open_warehouse(home) as warehouse:
@@ -212,7 +215,9 @@ def test_a_statement_is_used(name: str) -> None:
         ("create_", "forget_", "record_", "retire_")
     )
     by_kind = name in {f"splits/{kind}" for kind in ("random", "time", "last_k", "file", "listed")}
-    by_kind |= name in {f"scores/{kind}/{verb}" for kind in ("dense", "factored") for verb in VERBS}
+    by_kind |= name in {
+        f"scores/{kind}/{verb}" for kind in ("dense", "rows", "factored") for verb in VERBS
+    }
     by_kind |= name in {f"scores/factored/{kind}" for kind in ("identity", "selu")}
     by_kind |= name in {f"scores/{what}_hash" for what in ("predictions", "recommendations")}
     by_kind |= name in {f"history/insert_{what}" for what in ("models", "model_changes")}

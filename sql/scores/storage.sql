@@ -1,4 +1,8 @@
 -- One row: how the predictions lie in this file.
-select if(count(*) > 0, 'factored', 'dense') as storage
-from duckdb_tables()
-where table_name = 'user_codes';
+select
+    case
+        when count(*) filter (where table_name = 'user_codes') > 0 then 'factored'
+        when count(*) filter (where table_name = 'rating_blocks') > 0 then 'dense'
+        else 'rows'
+    end as form
+from duckdb_tables();

@@ -329,7 +329,7 @@ def test_a_file_that_was_made_writable_is_not_trusted(
     expected = contents(scored.home.predictions)
     scored.home.predictions.chmod(0o644)
     with duckdb.connect(str(scored.home.predictions)) as connection:
-        connection.execute("update predicted_ratings set predicted_rating = 1")
+        connection.execute("update rating_blocks set ratings = [1 for _ in ratings]")
     with caplog.at_level(logging.WARNING):
         report = score(scored.home, config)
     assert (NUM_USERS, 0) == shares(report)

@@ -297,13 +297,17 @@ def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Dr
     harmed = drop.home.path / "harmed.duckdb"
     shutil.copyfile(drop.home.predictions, harmed)
     with duckdb.connect(str(harmed)) as scores:
-        scores.execute("delete from predicted_ratings where user_id = 3 and movie_id = 2")
-        scores.execute("update predicted_ratings set predicted_rating = 9 where user_id = 4")
+        scores.execute("update rating_blocks set ratings = ratings[2:] where user_id = 3")
+        scores.execute("update rating_blocks set ratings = [9 for _ in ratings] where user_id = 4")
+        scores.execute("update rating_blocks set block = 7 where user_id = 5")
+        scores.execute("delete from rating_blocks where user_id = 6")
+        scores.execute("insert into rating_blocks from rating_blocks where user_id = 7")
     with open_database(harmed, read_only=True) as scores:
-        results = check_scores(scores, "dense", CONFIG.checks, **limits, **sums)
+        showing_all = CONFIG.checks.model_copy(update={"num_shown": 5})
+        results = check_scores(scores, "dense", showing_all, **limits, **sums)
     (found,) = [each for each in results if "every_movie" in each.name]
-    assert 2 == found.num_rows
-    assert {"3", "4"} == {row["user_id"] for row in found.shown}
+    assert 5 == found.num_rows
+    assert {"3", "4", "5", "6", "7"} == {row["user_id"] for row in found.shown}
 
 
 def test_a_recommended_movie_that_was_rated_is_not_published(drop: Drop) -> None:

@@ -365,11 +365,8 @@ def test_the_published_file_opens_with_the_release_that_was_asked_for(
 def test_predictions_are_laid_out_to_be_packed(trained_home: Home, tiny_config: Config) -> None:
     report = score(trained_home, tiny_config)
     assert [(64 * 1024,)] == query(report.path, "select block_size from pragma_database_size()")
-    rows = query(report.path, "select user_id, movie_id from predicted_ratings order by rowid")
-    place = {movie_id: place for place, movie_id in enumerate(sorted({row[1] for row in rows}))}
-    steps = np.diff([place[movie_id] for _, movie_id in rows])
-    assert set(steps.tolist()) == {-1, 0, 1}
-    assert rows == sorted(rows, key=lambda row: row[0])
+    rows = query(report.path, "select user_id, block from rating_blocks order by rowid")
+    assert rows == sorted(rows)
 
 
 def test_a_bundle_of_other_movies_is_refused(

@@ -1,24 +1,49 @@
--- Zero rows = healthy: every user has as many predictions as there are movies, on the scale. That
--- they are those which were computed is what the ledger says.
-with by_user as (
+-- Zero rows = healthy: every user has every block of movies once, each as long as it should be,
+-- of predictions on the scale. That they are those which were computed is what the ledger says.
+with sizes as (
+    select
+        block,
+        count(*) as num_movies
+    from movie_places
+    group by block
+),
+
+by_user as (
+    select
+        rating_blocks.user_id,
+        count(*) as num_blocks,
+        count(distinct rating_blocks.block) as num_different,
+        count(*) filter (where len(rating_blocks.ratings) = sizes.num_movies) as num_whole
+    from rating_blocks
+    left join sizes using (block)
+    group by rating_blocks.user_id
+),
+
+predictions as (
     select
         user_id,
-        count(*) as num_movies,
-        min(predicted_rating) as lowest,
-        max(predicted_rating) as highest
-    from predicted_ratings
-    group by user_id
+        unnest(ratings) as predicted_rating
+    from rating_blocks
+),
+
+off_the_scale as (
+    select distinct user_id
+    from predictions
+    where predicted_rating not between $lowest::decimal(9, 2) and $highest::decimal(9, 2)
 )
 
 select
     coalesce(users.user_id, by_user.user_id) as user_id,
-    by_user.num_movies,
-    by_user.lowest,
-    by_user.highest
+    by_user.num_blocks,
+    by_user.num_different,
+    by_user.num_whole,
+    off_the_scale.user_id is not null as is_off_the_scale
 from users
 full outer join by_user on users.user_id = by_user.user_id
+left join off_the_scale on by_user.user_id = off_the_scale.user_id
 where
     users.user_id is null
-    or by_user.num_movies is distinct from $num_movies
-    or by_user.lowest < $lowest::decimal(9, 2)
-    or by_user.highest > $highest::decimal(9, 2);
+    or by_user.num_blocks is distinct from (select count(*) from sizes)
+    or by_user.num_different != by_user.num_blocks
+    or by_user.num_whole != by_user.num_blocks
+    or off_the_scale.user_id is not null;

@@ -1,5 +1,10 @@
 -- One row: how many predictions are here, and their sum in hundredths, which is exact.
+with predictions as (
+    select unnest(ratings) as predicted_rating
+    from rating_blocks
+)
+
 select
     count(*) as num_rows,
     coalesce(100 * sum(predicted_rating), 0)::hugeint as checksum
-from predicted_ratings;
+from predictions;

@@ -1,3 +1,3 @@
 -- One row: the predictions that are really there.
-select count(*) as num_predictions
-from predicted_ratings;
+select coalesce(sum(len(ratings)), 0)::bigint as num_predictions
+from rating_blocks;

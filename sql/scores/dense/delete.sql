@@ -1,3 +1,3 @@
--- Removes the users of `batch` from `predicted_ratings`.
-delete from predicted_ratings
+-- Removes the users of `batch` from `rating_blocks`.
+delete from rating_blocks
 where user_id in (select batch.user_id from batch);

@@ -1,7 +1,7 @@
--- One new row a user of a shard and movie.
-insert into predicted_ratings (user_id, movie_id, predicted_rating)
+-- One new row a user of a shard and block of movies.
+insert into rating_blocks (user_id, block, ratings)
 select
     user_id,
-    movie_id,
-    predicted_rating
+    block,
+    ratings
 from batch;

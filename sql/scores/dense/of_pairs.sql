@@ -4,12 +4,16 @@ select
     batch.movie_id,
     batch.rating,
     batch.rated_at,
-    predicted_ratings.predicted_rating::double as predicted_rating,
+    rating_blocks.ratings[movie_places.place]::double as predicted_rating,
     if(users.predicted_by = 'bias' or movies.predicted_by = 'bias', 'bias', 'model')
         as predicted_by,
     users.num_ratings as num_user_ratings,
     movies.num_train_ratings as num_movie_ratings
 from batch
-left join predicted_ratings using (user_id, movie_id)
-left join users using (user_id)
-left join movies using (movie_id);
+left join movie_places using (movie_id)
+left join rating_blocks
+    on
+        batch.user_id = rating_blocks.user_id
+        and movie_places.block = rating_blocks.block
+left join users on batch.user_id = users.user_id
+left join movies on batch.movie_id = movies.movie_id;
