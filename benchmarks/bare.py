@@ -8,9 +8,9 @@ gets its movie: three columns are read and three inserted.
 `sort` copies user, movie, rating and date of a warehouse's ratings into a table of the same file,
 by user and movie, in the warehouse's own settings. It makes no list and no index.
 
-`insert` puts a published file's dense predictions into a table of a new one, a row a user and movie,
-in their order and that file's storage version. A shard of them at a time is read back as Arrow,
-which is not counted: they are to be had already.
+`insert` puts a published file's dense predictions into a table of a new one, a row a user and
+movie, in their order and that file's storage version. A shard of them at a time is read back as
+Arrow, which is not counted: they are to be had already.
 """
 
 import json

@@ -23,8 +23,16 @@ from deeprec.export import (
     probe_users,
 )
 from deeprec.first_layer import FirstLayer
-from deeprec.inference import FIRST_LAYER, USER_BIAS, USER_CODES, open_graph
-from deeprec.models import GRAPH, MOVIE_WEIGHTS, USER_ENCODER, USER_WEIGHTS, open_factors
+from deeprec.inference import FIRST_LAYER, UNCLIPPED, USER_BIAS, USER_CODES, open_graph
+from deeprec.models import (
+    GRAPH,
+    MOVIE_WEIGHTS,
+    USER_DECODER,
+    USER_ENCODER,
+    USER_WEIGHTS,
+    factors_of,
+    open_model,
+)
 from deeprec.onnx_files import cut
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 
@@ -89,10 +97,10 @@ class Parts:
 def export_in_parts(
     parts: Parts, train: RatingMatrix, folder: Path, config: ExportConfig
 ) -> ExportReport:
-    """Write the whole graph; and its first layer, its part from there to the codes, its last.
+    """Write the whole graph; and its first layer, from there to the codes, and on to the ratings.
 
     Raises:
-        ExportError: torch differs from the graph, or the graph from the product of the codes.
+        ExportError: torch differs from the graph, or the graph from its parts.
     """
     network = parts.network
     between = [FIRST_LAYER] if network.biases is None else [FIRST_LAYER, USER_BIAS]
@@ -106,9 +114,10 @@ def export_in_parts(
         between=[USER_CODES, *between],
     )
     cut(folder / GRAPH, between, [USER_CODES], folder / USER_ENCODER)
+    cut(folder / GRAPH, [USER_CODES], [UNCLIPPED], folder / USER_DECODER)
     _first_layer(network).write(folder / USER_WEIGHTS)
     np.save(folder / MOVIE_WEIGHTS, column_codes(network))
-    apart = _product_differs(parts, train, folder)
+    apart = _parts_differ(parts, train, folder)
     largest = float(np.max([report.largest_difference, apart]))
     return agreement(largest, report.num_probe_users, report.opset, config)
 
@@ -138,14 +147,18 @@ def _first_layer(network: RatingPredictor) -> FirstLayer:
     )
 
 
-def _product_differs(parts: Parts, train: RatingMatrix, folder: Path) -> float:
-    """How far the product of the codes that were written is from what the whole graph says."""
+def _parts_differ(parts: Parts, train: RatingMatrix, folder: Path) -> float:
+    """How far what the parts that were written say is from what the whole graph says."""
     values_PM = probe_users(train.values_UM, parts.scale)
     ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
     probes = RatingMatrix(ids_P, train.movie_ids_M, values_PM)
-    factors = open_factors(folder, parts.config, parts.biases, "cpu")
+    model = open_model(folder, parts.config, parts.biases, device="cpu")
+    factors = factors_of(model)
+    assert factors is not None, "a network with users' codes has factors"
     code_PC = factors.user_codes(probes, {}, counted=True)
     product_PM = torch.from_numpy(code_PC @ factors.movie_codes({}).T)
-    found_PM = parts.network.autoencoder.output_activation(product_PM).numpy()
+    activated_PM = parts.network.autoencoder.output_activation(product_PM).numpy()
     unclipped_PM = open_graph(folder / GRAPH, "cpu").predict(values_PM).unclipped_BM
-    return difference(unclipped_PM, found_PM, parts.scale)
+    found = model.predict(probes, {}, counted=True), activated_PM
+    apart = [difference(unclipped_PM, found_PM, parts.scale) for found_PM in found]
+    return float(np.max(apart))

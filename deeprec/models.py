@@ -7,9 +7,9 @@ Shape legend: U users of the ratings at hand, T users known since training, B us
 M movies of the vocabulary, C a code, R rated cells of one user.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +50,7 @@ GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
 USER_WEIGHTS = "users.npz"
 USER_ENCODER = "users.onnx"
+USER_DECODER = "ratings.onnx"
 MOVIE_WEIGHTS = "movies.npy"
 USERS = "users.parquet"
 MovieSide = Mapping[str, Floats]
@@ -98,15 +99,13 @@ class Factors(Protocol):
 
 def factors_of(model: Model) -> Factors | None:
     """The model in this form, if it has it."""
-    if isinstance(model, CodeModel):
-        return model
-    return model.open_factors() if isinstance(model, VectorModel) and model.open_factors else None
+    return model if isinstance(model, CodeModel | FactoredModel) else None
 
 
 def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        return GRAPH, USER_WEIGHTS, USER_ENCODER, MOVIE_WEIGHTS
+        return GRAPH, USER_WEIGHTS, USER_ENCODER, USER_DECODER, MOVIE_WEIGHTS
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
         return ENCODER, GRAPH, USERS
     if isinstance(config, RecurrentConfig):
@@ -139,41 +138,41 @@ def open_model(
     """
     if isinstance(config, RecurrentConfig):
         return open_recurrent_model(folder, device, num_threads)
+    if isinstance(config, AutoencoderConfig) and config.has_user_codes:
+        factored = _open_factored(folder, config, biases, device, num_threads)
+        _check_movies(folder, len(factored.weights_MC), biases)
+        return factored
     graph = open_graph(folder / GRAPH, device, num_threads)
     if ENCODER in files_of(config):
         encoder = open_graph(folder / ENCODER, device, num_threads)
         codes = _read_codes(folder, encoder.num_columns)
         penalty_C = _penalty(config, codes.codes_TC.shape[1], biases, fold_in_ridge)
         return CodeModel(encoder, graph, codes, penalty_C)
-    if graph.num_columns != len(biases.movie_bias_M):
-        raise BundleError(
-            f"{folder}: the graph takes {graph.num_columns} movies, the vocabulary has "
-            f"{len(biases.movie_bias_M)}; the bundle was put together wrongly"
-        )
+    _check_movies(folder, graph.num_columns, biases)
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
         return KernelModel(graph, biases, config)
-    if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        return VectorModel(
-            graph, partial(open_factors, folder, config, biases, device, num_threads)
-        )
     return VectorModel(graph)
 
 
-def open_factors(
-    folder: Path,
-    config: AutoencoderConfig,
-    biases: Biases,
-    device: Device = "auto",
-    num_threads: int = 0,
-) -> "VectorFactors":
-    """The factors of a network with users' codes; arguments and errors as of `open_model`."""
-    return VectorFactors(
+def _open_factored(
+    folder: Path, config: AutoencoderConfig, biases: Biases, device: Device, num_threads: int
+) -> "FactoredModel":
+    return FactoredModel(
         first=FirstLayer.read(folder / USER_WEIGHTS),
         biases=None if config.center == "none" else biases,
         encoder=open_graph(folder / USER_ENCODER, device, num_threads),
+        decoder=open_graph(folder / USER_DECODER, device, num_threads),
         weights_MC=np.load(folder / MOVIE_WEIGHTS),
         activation=config.output_activation,
     )
+
+
+def _check_movies(folder: Path, num_movies: int, biases: Biases) -> None:
+    if num_movies != len(biases.movie_bias_M):
+        raise BundleError(
+            f"{folder}: the graph takes {num_movies} movies, the vocabulary has "
+            f"{len(biases.movie_bias_M)}; the bundle was put together wrongly"
+        )
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,6 @@ class VectorModel:
     """A graph that needs a user's vector and nothing else."""
 
     graph: Graph
-    open_factors: "Callable[[], VectorFactors] | None" = None
     looks_at_movies: bool = False
     needs_days: bool = False
 
@@ -237,14 +235,30 @@ class VectorModel:
 
 
 @dataclass(frozen=True)
-class VectorFactors:
-    """A network taken apart: its first layer, the graph up to the user's code, its last weights."""
+class FactoredModel:
+    """A network taken apart: first layer, the graph up to the user's code, the last layer.
+
+    The first layer is worked out over what is rated; graphs take dense vectors.
+    """
 
     first: FirstLayer
     biases: Biases | None
     encoder: Graph
+    decoder: Graph
     weights_MC: Floats
     activation: Activation
+    looks_at_movies: bool = False
+    needs_days: bool = False
+
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
+        """Nothing."""
+        del everyone
+        return {}
+
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """See `Model`."""
+        codes_BC = self.user_codes(users, side, counted=counted)
+        return self.decoder.run({USER_CODES: codes_BC}, UNCLIPPED)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Factors`."""

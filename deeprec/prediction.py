@@ -84,8 +84,9 @@ class Predictor:
         if known_N.all():
             return known_BM
         mean = np.float32(self.bundle.manifest.global_mean)
-        wide_BN = np.repeat((mean + user_bias_B)[:, None], len(known_N), axis=1)
+        wide_BN = np.empty((len(known_BM), len(known_N)), dtype=np.float32)
         wide_BN[:, known_N] = known_BM
+        wide_BN[:, ~known_N] = (mean + user_bias_B)[:, None]
         return wide_BN
 
     def _movie_means_N(self, known_N: npt.NDArray[np.bool_]) -> Floats:

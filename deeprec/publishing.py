@@ -98,9 +98,9 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
     """Complete the file that is to be published, enter what it holds, and vet it."""
     scale = open_bundle(plan.bundle).manifest.scale
     with open_scores(plan) as scores:
-        _check_whole(scores, plan)
+        num_predictions = _checked_whole(scores, plan)
         _write_movies(scores, plan)
-        found = (*scores.row("scores/counts"), _count_predictions(scores, plan))
+        found = (*scores.row("scores/counts"), num_predictions)
         counts = dict(zip(_COUNTS, found, strict=True))
         results, predictions = vet_scores(scores, plan, scale, config.checks)
         with open_warehouse(home, config.warehouse) as warehouse:
@@ -148,15 +148,19 @@ def _publications(warehouse: Database) -> list[tuple[Any, ...]]:
     return warehouse.rows("scores/publications")[::-1]
 
 
-def _check_whole(scores: Database, plan: ScoringPlan) -> None:
-    """Every shard once, every user and every movie, or nothing is published."""
+def _checked_whole(scores: Database, plan: ScoringPlan) -> int:
+    """How many predictions there are: every shard's, user's and movie's, or nothing is published.
+
+    Raises:
+        WarehouseError: some are missing.
+    """
     num_shards, num_users = scores.row("scores/progress")
     if num_shards != plan.num_shards:
         raise WarehouseError(
             f"{plan.run_dir}: {num_shards} of {plan.num_shards} shards are scored; nothing was "
             "published: run `deeprec score` again to go on"
         )
-    num_predictions = _count_predictions(scores, plan)
+    (num_predictions,) = scores.row(f"scores/{plan.config.form}/count")
     expected = (plan.num_users, plan.num_users * plan.num_movies)
     if (num_users, num_predictions) != expected:
         raise WarehouseError(
@@ -164,11 +168,7 @@ def _check_whole(scores: Database, plan: ScoringPlan) -> None:
             f"{num_predictions:,} of {expected[1]:,} predictions; nothing was published: run "
             "`deeprec score` again to go on"
         )
-
-
-def _count_predictions(scores: Database, plan: ScoringPlan) -> int:
-    """Those that are really there."""
-    return int(scores.row(f"scores/{plan.config.form}/count")[0])
+    return int(num_predictions)
 
 
 def _write_movies(scores: Database, plan: ScoringPlan) -> None:

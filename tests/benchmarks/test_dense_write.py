@@ -20,8 +20,12 @@ def test_the_dense_write_is_set_beside_an_insert_of_the_same_rows(tmp_path: Path
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
     assert 0 == done.returncode, done.stderr
-    row = done.stdout.splitlines()[-1].strip("| ").split(" | ")
+    lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
+    (row,) = [cells for cells in lines if len(cells) == 6 and cells[0][0].isdigit()]
     num_rows, scored, bare, ratio, num_bytes, peak = (float(cell.replace(",", "")) for cell in row)
     assert num_rows % 17_770 == 0
     assert min(scored, bare, ratio, peak) > 0
     assert 0.3 < num_bytes < 12
+    reads = lines[-5:]
+    assert "every movie's mean" == reads[-1][0]
+    assert min(float(wait) for _, *waits in reads for wait in waits) > 0
