@@ -1,8 +1,7 @@
 """From rating files to the warehouse: one transaction a source, every row accounted for."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.ahead import ahead
 from deeprec.config import Config, IngestConfig
 from deeprec.errors import SourceError
 from deeprec.home import Home
@@ -259,7 +259,7 @@ def _read(
     tally = _Tally()
     total = sum(_state(file.path)[0] for file in files.values())
     num_bytes = 0
-    for batch in _ahead(read_files(files, scale, chunk_bytes)):
+    for batch in ahead(read_files(files, scale, chunk_bytes)):
         if batch.rows.height:
             warehouse.run_with(_INSERTS[batch.role], batch.rows.to_arrow())
         if batch.rejected.height:
@@ -268,15 +268,6 @@ def _read(
         num_bytes += batch.num_bytes
         progress("ingest", min(num_bytes, total), total, "bytes")
     return tally
-
-
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; the next one is read while the last one is put away."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, batches, None)
-        while batch := coming.result():
-            coming = reader.submit(next, batches, None)
-            yield batch
 
 
 def _check_rejected(

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.ahead import ahead
 from deeprec.bundles import Bundle, installed_versions
 from deeprec.carrying import carry_over
 from deeprec.config import Config, Form, ScoreConfig, WarehouseConfig
@@ -407,14 +408,18 @@ def _fill_folder(
     """Freeze the run's inputs; `scored` are the indexes and digests of the users in it."""
     pq.write_table(movies, plan.run_dir / MOVIES)
     schema = _VECTOR_SCHEMA.append(_DAYS) if with_days else _VECTOR_SCHEMA
+    statement = "of_listed_users_with_days" if with_days else "of_listed_users"
+
+    def of_shard(first: int) -> pa.Table:
+        users = scored.slice(first, plan.users_per_shard)
+        indexes = users["user_index"].to_pylist()
+        vectors = warehouse.table(f"vectors/{statement}", user_indexes=indexes)
+        vectors = vectors.append_column("vector_digest", users["vector_digest"])
+        return vectors.select(schema.names).cast(schema)
+
     with pq.ParquetWriter(plan.run_dir / VECTORS, schema) as writer:
-        for first in range(0, plan.num_scored, plan.users_per_shard):
-            users = scored.slice(first, plan.users_per_shard)
-            indexes = users["user_index"].to_pylist()
-            vectors = warehouse.table("vectors/of_listed_users", user_indexes=indexes)
-            vectors = vectors.append_column("vector_digest", users["vector_digest"])
-            ordered = vectors.select(schema.names).cast(schema)
-            writer.write_table(ordered, row_group_size=plan.users_per_shard)
+        for vectors in ahead(map(of_shard, range(0, plan.num_scored, plan.users_per_shard))):
+            writer.write_table(vectors, row_group_size=plan.users_per_shard)
 
 
 def _create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str) -> None:
