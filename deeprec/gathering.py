@@ -5,6 +5,7 @@ Nobody else opens that file. A shard whose files are not what its ledger says is
 
 import logging
 
+from deeprec.ahead import ahead
 from deeprec.errors import WarehouseError
 from deeprec.places import is_store
 from deeprec.runs import ScoringPlan, open_scores, shard_files, users_of_shard
@@ -13,6 +14,7 @@ from deeprec.shards import enter, insert_shard, is_done, score_into_files
 from deeprec.warehouse import Database
 
 _LOG = logging.getLogger(__name__)
+_Read = tuple[ShardEntry, ShardRows | str] | None  # a shard's rows, or why they are not sound
 
 
 def gather_shards(plan: ScoringPlan) -> None:
@@ -23,20 +25,21 @@ def gather_shards(plan: ScoringPlan) -> None:
     """
     files = shard_files(plan)
     with open_scores(plan) as scores:
+        done = {shard for shard in range(plan.num_shards) if is_done(scores, shard)}
+        is_view = plan.config.publish == "view"
+        wanted = [shard for shard in range(plan.num_shards) if is_view or shard not in done]
         entries = []
-        for shard in range(plan.num_shards):
-            done = is_done(scores, shard)
-            if done and plan.config.publish == "table":
-                continue
-            found = _sound(scores, plan, files, shard)
+        reads = ahead(_read(files, shard) for shard in wanted)  # a store makes one wait
+        for shard, read in zip(wanted, reads, strict=True):
+            found = _sound(scores, plan, files, shard, read)
             if found is None:
                 continue
             entry, rows = found
             entries.append(entry)
-            if not done:
+            if shard not in done:
                 with scores.transaction():
                     insert_shard(scores, plan, rows, entry)
-        if plan.config.publish == "view" and len(entries) == plan.num_shards:
+        if is_view and len(entries) == plan.num_shards:
             files.sweep(entries)
             urls = [files.url(entry, "predictions") for entry in entries]
             if is_store(plan.config.shards_at):
@@ -44,40 +47,44 @@ def gather_shards(plan: ScoringPlan) -> None:
             scores.create_view("predicted_ratings", "scores/rows/of_files", files=urls)
 
 
+def _read(files: ShardFiles, shard: int) -> _Read:
+    entry = files.entry(shard)
+    if entry is None:
+        return None
+    try:
+        return entry, files.read(entry)
+    except UnsoundShardError as error:
+        return entry, str(error)
+
+
 def _sound(
-    scores: Database, plan: ScoringPlan, files: ShardFiles, shard: int
+    scores: Database, plan: ScoringPlan, files: ShardFiles, shard: int, read: _Read
 ) -> tuple[ShardEntry, ShardRows] | None:
     """A shard's entry and rows, which agree; None where it was never scored."""
     for is_last in (False, True):
-        entry = files.entry(shard)
-        if entry is None:
+        if read is None:
             return None
-        try:
-            return entry, _checked(scores, plan, files, entry)
-        except UnsoundShardError as error:
-            if is_last:
-                raise WarehouseError(
-                    f"{error}, though shard {shard} was just scored again; nothing was published: "
-                    "look at what holds it, then run `deeprec score` again"
-                ) from error
-            _LOG.warning("shard %d is scored again: %s", shard, error)
+        entry, rows = read
+        unsound = rows if isinstance(rows, str) else _disagreement(scores, plan, entry, rows)
+        if not unsound and isinstance(rows, ShardRows):
+            return entry, rows
+        if is_last:
+            raise WarehouseError(
+                f"{unsound}, though shard {shard} was just scored again; nothing was published: "
+                "look at what holds it, then run `deeprec score` again"
+            )
+        _LOG.warning("shard %d is scored again: %s", shard, unsound)
         files.forget(shard)
         score_into_files(plan, shard)
+        read = _read(files, shard)
     raise AssertionError
 
 
-def _checked(
-    scores: Database, plan: ScoringPlan, files: ShardFiles, entry: ShardEntry
-) -> ShardRows:
-    """The rows of an entry, after its numbers have been worked out from them again.
-
-    Raises:
-        UnsoundShardError: they come to other numbers.
-    """
-    rows = files.read(entry)
+def _disagreement(scores: Database, plan: ScoringPlan, entry: ShardEntry, rows: ShardRows) -> str:
+    """In what an entry's numbers are others than those worked out from its rows again."""
     found = enter(scores, plan, entry.shard, rows)
     if found != entry.model_copy(update={"files": {}}):
-        raise UnsoundShardError(f"its rows come to {found}, the ledger says {entry}")
+        return f"its rows come to {found}, the ledger says {entry}"
     if entry.num_users != users_of_shard(plan, entry.shard):
-        raise UnsoundShardError(f"{entry.num_users} users of {users_of_shard(plan, entry.shard)}")
-    return rows
+        return f"{entry.num_users} users of {users_of_shard(plan, entry.shard)}"
+    return ""
