@@ -27,7 +27,8 @@ from deeprec.onnx_files import quiet_exporter
 def main() -> None:
     """Never runs what is imported, but for an export: threads do not survive a fork."""
     apis = _lazy_import.onnxscript_apis  # type: ignore[attr-defined]
-    apis.get_torchlib_ops = cache(apis.get_torchlib_ops)  # else read anew at every export
+    read = cache(apis.get_torchlib_ops)  # else it is done at every export anew
+    apis.get_torchlib_ops = read  # type: ignore[attr-defined]
     with quiet_exporter():  # what the first one loads and traces is there for all
         torch.onnx.export(torch.nn.Linear(2, 2).eval(), (torch.zeros(1, 2),), verbose=False)
     gc.freeze()
