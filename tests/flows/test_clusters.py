@@ -97,7 +97,6 @@ def scored(way: str, request: pytest.FixtureRequest) -> Scored:
     return made
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("way", PACKAGES)
 def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
     scored: Scored, contents: Contents, way: str
@@ -109,7 +108,6 @@ def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
     assert contents(scored.file("threads")) == found
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("way", ["dask_at_s3"])
 def test_credentials_reach_workers_and_are_written_down_nowhere(scored: Scored, way: str) -> None:
     assert [] == scored.told[way]["objects"]  # everything there has been published
