@@ -17,7 +17,7 @@ from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("cluster_program.py")  # which workers' processes begin with too
@@ -80,7 +80,7 @@ def _scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
         env=os.environ | settings | CREDENTIALS,
         text=True,
         capture_output=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
