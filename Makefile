@@ -17,7 +17,7 @@ demo: $(VENV)/.installed-all ## made-up ratings in, predicted ratings for every 
 test: $(VENV)/.installed-test ## all tests, against real parts, in under ten minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: $(VENV)/.installed-test ## what takes minutes a test: PostgreSQL, teams on one server, clusters, benchmarks
+test-long: $(VENV)/.installed-test ## what takes minutes a test: PostgreSQL, teams on one server, more of clusters, benchmarks
 	DEEPREC_TESTS=long $(BIN)/python -m pytest -m long $(ARGS)
 
 test-faults: $(VENV)/.installed-test ## the long form: 208 kills, thousands of broken files; an hour or two

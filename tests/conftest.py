@@ -3,13 +3,15 @@
 The server is a real one on loopback, with a process worker and the project deployed to them.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import create_server
@@ -22,6 +24,7 @@ from deeprec.config import Device
 from deeprec.home import Home
 
 PROJECT = Path(__file__).parents[1]
+NURSERY = Path(__file__).with_name("nursery.py")
 DEPLOY = PROJECT / "deployments" / "deploy.sh"
 WORKER = ("worker", "start", "--pool", "deeprec", "--with-healthcheck")
 READY_WITHIN_S = 120
@@ -48,6 +51,77 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Nursery:
+    """Where Python processes are born with everything imported, one at a time."""
+
+    process: subprocess.Popen[str]
+    stdout: Path
+    stderr: Path
+
+    def begin(self, *arguments: str, **environment: str) -> int:
+        """The id of a process begun with Python's arguments, in this one's environment and some."""
+        for file in (self.stdout, self.stderr):
+            file.unlink(missing_ok=True)
+        told = {
+            "arguments": arguments,
+            "environment": os.environ | environment,
+            "stdout": str(self.stdout),
+            "stderr": str(self.stderr),
+        }
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(told) + "\n")
+        self.process.stdin.flush()
+        return int(self._line())
+
+    def ended(self) -> int:
+        """How it has ended: 0 when it went through."""
+        return os.waitstatus_to_exitcode(int(self._line()))
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """What became of a process, and what it printed."""
+        self.begin(*arguments, **environment)
+        returncode = self.ended()
+        printed = (self.stdout.read_text(), self.stderr.read_text())
+        return subprocess.CompletedProcess(arguments, returncode, *printed)
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    folder = tmp_path_factory.mktemp("nursery")
+    with subprocess.Popen(
+        [sys.executable, "-P", str(NURSERY)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)},
+    ) as process:
+        assert process.stdout
+        assert "ready\n" == process.stdout.readline()
+        yield Nursery(process, folder / "stdout", folder / "stderr")
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def python(nursery: Nursery) -> Command:
+    """Runs Python, with its imports done."""
+    return nursery.run
+
+
+@pytest.fixture(scope="session")
+def deeprec(python: Command) -> Command:
+    """Runs the command."""
+    return partial(python, "-m", "deeprec.cli")
 
 
 @pytest.fixture(scope="session")

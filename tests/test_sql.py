@@ -1,6 +1,7 @@
 """Every statement under sql/ runs against the schema it is for, is described, and is used."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -147,11 +148,23 @@ SOURCE = "\n".join(
 )
 
 
+@pytest.fixture(scope="module")
+def _new_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with an empty warehouse."""
+    home = Home(tmp_path_factory.mktemp("new") / "home")
+    with open_warehouse(home):
+        return home.path
+
+
+@pytest.fixture
+def home(_new_home: Path, tmp_path: Path) -> Home:
+    return Home(shutil.copytree(_new_home, tmp_path / "home"))
+
+
 @contextmanager
 def database_for(name: str, home: Home) -> Iterator[Database]:
     """The warehouse or a file being scored, with what the statement expects to be there."""
     if PUBLISHED.match(name):
-        home.path.mkdir()
         with open_database(home.predictions) as scores:
             for table in ("recommendations", "users", "scoring_shards", "movies"):
                 scores.run_with(f"scores/create_{table}", empty_batch())

@@ -1,12 +1,18 @@
-"""A small home, taken in, materialized and trained once; a test gets a copy to do as it likes."""
+"""A small home, taken in, materialized and trained once; a test gets a copy to do as it likes.
 
+Once for all of xdist's processes, in the folder that holds those of each.
+"""
+
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from deeprec.bundles import open_bundle, write_manifest
 from deeprec.config import BlendConfig, Config, load_config
@@ -18,6 +24,18 @@ from deeprec.vectors import materialize
 NUM_USERS, NUM_RATED_MOVIES = 40, 24
 LONER = 99  # a user who has rated nothing
 UNRATED = (7000, 7001)  # movies that nobody has rated
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _functions_read_once() -> Iterator[None]:
+    """Each export has onnxscript read the sources of all its functions anew: half of its time."""
+    from torch.onnx._internal import _lazy_import  # noqa: PLC0415 - torch takes seconds
+
+    apis = _lazy_import.onnxscript_apis  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +58,32 @@ def tiny_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def tiny_sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("sources")
+def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A folder of a name that the first who asks for it fills."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_sources(once: MakeOnce) -> list[str]:
+    folder = once("sources", write_sources)
+    return [str(folder / name) for name in ("ratings.csv", "movie_titles.txt", "users.dat")]
+
+
+def write_sources(folder: Path) -> None:
     rng = np.random.default_rng(7)
     lines = ["user_id,movie_id,rating,date"]
     for user in range(NUM_USERS):
@@ -54,18 +96,17 @@ def tiny_sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     )
     listed = [LONER, *range(1000, 1000 + NUM_USERS)]
     (folder / "users.dat").write_text("".join(f"{user}::F::1::10::48067\n" for user in listed))
-    return [str(folder / name) for name in ("ratings.csv", "movie_titles.txt", "users.dat")]
 
 
 @pytest.fixture(scope="session")
-def _trained(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_sources: list[str]
-) -> Path:
-    home = Home(tmp_path_factory.mktemp("trained") / "home")
-    ingest(home, tiny_sources, tiny_config)
-    materialize(home, tiny_config)
-    train(home, tiny_config)
-    return home.path
+def _trained(once: MakeOnce, tiny_config: Config, tiny_sources: list[str]) -> Path:
+    def fill(folder: Path) -> None:
+        home = Home(folder / "home")
+        ingest(home, tiny_sources, tiny_config)
+        materialize(home, tiny_config)
+        train(home, tiny_config)
+
+    return once("trained", fill) / "home"
 
 
 @pytest.fixture
@@ -105,24 +146,35 @@ class Kinds:
 
 @pytest.fixture(scope="session")
 def kinds(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: Config, tiny_sources: list[str]
+    once: MakeOnce,
+    tiny_config: Config,
+    tiny_sources: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Kinds:
-    folder = tmp_path_factory.mktemp("kinds")
+    def fill(folder: Path) -> None:
+        home = Home(folder / "home")
+        ingest(home, tiny_sources, tiny_config)
+        materialize(home, config)
+        split_up(train(home, config).bundle, folder / "members")
+
     config = load_config(None, [BLEND, "train.device=cpu", "split.dev_fraction=0.2"])
-    home = Home(folder / "home")
-    ingest(home, tiny_sources, tiny_config)
-    materialize(home, config)
-    blend = open_bundle(train(home, config).bundle)
-    assert isinstance(config.model, BlendConfig)
-    bundles = {"blend": blend.path}
-    for told in config.model.members:
-        bundles[told.name] = shutil.copytree(blend.path / told.name, folder / told.name)
-        shutil.copy(blend.path / "movies.parquet", folder / told.name)
-        (member,) = (one for one in blend.manifest.members if one.name == told.name)
+    folder = shutil.copytree(once("kinds", fill), tmp_path_factory.mktemp("copied") / "kinds")
+    (blend,) = (folder / "home" / "models").iterdir()
+    members = {path.name: path for path in (folder / "members").iterdir()}
+    return Kinds(Home(folder / "home"), {"blend": blend} | members)
+
+
+def split_up(blend: Path, folder: Path) -> None:
+    """Make a bundle of each member of a blend."""
+    manifest = open_bundle(blend).manifest
+    told = BlendConfig.model_validate(manifest.config["model"])
+    models = {member.name: member.model for member in told.members}
+    for member in manifest.members:
+        shutil.copytree(blend / member.name, folder / member.name)
+        shutil.copy(blend / "movies.parquet", folder / member.name)
         alone = {
-            "config": {**blend.manifest.config, "model": told.model.model_dump(mode="json")},
+            "config": {**manifest.config, "model": models[member.name].model_dump(mode="json")},
             "members": (member.model_copy(update={"weight": 1.0}),),
             "intercept": 0.0,
         }
-        write_manifest(folder / told.name, blend.manifest.model_copy(update=alone))
-    return Kinds(home, bundles)
+        write_manifest(folder / member.name, manifest.model_copy(update=alone))

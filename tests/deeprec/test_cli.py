@@ -1,7 +1,7 @@
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,17 +9,7 @@ import pytest
 from deeprec.home import Home
 from deeprec.splits import RandomSplit
 
-
-def deeprec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "deeprec.cli", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
+Command = Callable[..., subprocess.CompletedProcess[str]]
 TINY = [
     "--set=model.hidden_layers=[6, 4]",
     "--set=train.num_epochs=2",
@@ -30,7 +20,9 @@ TINY = [
 
 def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_path: Path) -> None:
     home = tmp_path / "home"
-    done = deeprec("pipeline", *tiny_sources, "--home", str(home), "--json", *TINY)
+    told = ["pipeline", *tiny_sources, "--home", str(home), "--json", *TINY]
+    command = [sys.executable, "-m", "deeprec.cli", *told]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert 0 == done.returncode, done.stderr
     ingested, materialized, trained, evaluated, scored = map(json.loads, done.stdout.splitlines())
     assert 41 == ingested["num_users"] == materialized["num_users"] == scored["num_users"]
@@ -41,7 +33,7 @@ def test_the_pipeline_runs_from_files_to_tables(tiny_sources: list[str], tmp_pat
     assert str(home / "predictions.duckdb") == scored["path"]
 
 
-def test_a_sample_is_what_was_asked_for(tmp_path: Path) -> None:
+def test_a_sample_is_what_was_asked_for(deeprec: Command, tmp_path: Path) -> None:
     arguments = ["--users", "90", "--movies", "20", "--seed", "3", "--layout", "netflix-combined"]
     done = deeprec("sample", str(tmp_path / "new"), "--ratings", "0.5e3", "--json", *arguments)
     report = json.loads(done.stdout)
@@ -53,7 +45,9 @@ def test_a_sample_is_what_was_asked_for(tmp_path: Path) -> None:
     assert (2, True) == (wrong.returncode, "1.5 is no whole number" in wrong.stderr)
 
 
-def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> None:
+def test_each_verb_gives_json_to_stdout_and_nothing_else(
+    deeprec: Command, trained_home: Home
+) -> None:
     for verb in ("materialize", "train", "evaluate", "score"):
         arguments = [TINY[0], "--set=train.num_epochs=3", *TINY[2:]]
         done = deeprec(verb, "--json", *arguments, DEEPREC_HOME=str(trained_home.path))
@@ -61,7 +55,9 @@ def test_each_verb_gives_json_to_stdout_and_nothing_else(trained_home: Home) -> 
         assert isinstance(json.loads(done.stdout), dict)
 
 
-def test_a_protocol_goes_with_any_configuration(trained_home: Home, tmp_path: Path) -> None:
+def test_a_protocol_goes_with_any_configuration(
+    deeprec: Command, trained_home: Home, tmp_path: Path
+) -> None:
     protocol = tmp_path / "protocol.toml"
     protocol.write_text(
         '[split]\nseed = 3\n[protocol]\nname = "mine"\ndev_from = "train"\n'
@@ -79,7 +75,7 @@ def test_a_protocol_goes_with_any_configuration(trained_home: Home, tmp_path: Pa
     assert 0 == deeprec("evaluate", *arguments).returncode
 
 
-def test_a_report_reads_well(trained_home: Home) -> None:
+def test_a_report_reads_well(deeprec: Command, trained_home: Home) -> None:
     done = deeprec("evaluate", "--home", str(trained_home.path), COLUMNS="120")
     assert 0 == done.returncode, done.stderr
     assert "global mean" in done.stdout
@@ -101,7 +97,7 @@ def test_a_report_reads_well(trained_home: Home) -> None:
     ],
 )
 def test_an_error_that_can_be_mended_is_a_sentence(
-    arguments: list[str], message: str, tmp_path: Path
+    deeprec: Command, arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     done = deeprec(*arguments, "--home", str(tmp_path / "home"), COLUMNS="400")
     assert 1 == done.returncode
@@ -111,7 +107,9 @@ def test_an_error_that_can_be_mended_is_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_asking_for_a_gpu_that_is_not_there_is_a_sentence(trained_home: Home) -> None:
+def test_asking_for_a_gpu_that_is_not_there_is_a_sentence(
+    deeprec: Command, trained_home: Home
+) -> None:
     done = deeprec(
         "score",
         "--home",
@@ -127,7 +125,7 @@ def test_asking_for_a_gpu_that_is_not_there_is_a_sentence(trained_home: Home) ->
 
 
 def test_the_pipeline_goes_on_with_the_model_that_it_was_asked_for(
-    tiny_sources: list[str], tmp_path: Path
+    deeprec: Command, tiny_sources: list[str], tmp_path: Path
 ) -> None:
     for name in ("tiny", "other", "tiny"):
         arguments = ["--home", str(tmp_path / "home"), "--json", *TINY, f"--set=name={name}"]
@@ -140,7 +138,7 @@ def test_the_pipeline_goes_on_with_the_model_that_it_was_asked_for(
 
 
 def test_the_pipeline_publishes_where_nothing_is_held_out(
-    tiny_sources: list[str], tmp_path: Path
+    deeprec: Command, tiny_sources: list[str], tmp_path: Path
 ) -> None:
     arguments = ["--home", str(tmp_path / "home"), "--json", *TINY, "--set=split.test_fraction=0"]
     done = deeprec("pipeline", *tiny_sources, *arguments)
@@ -157,7 +155,7 @@ main()
 """
 
 
-def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_loses_nothing(deeprec: Command, tmp_path: Path) -> None:
     rows = [f"{user},{movie},{1 + user % 5}" for user in range(300) for movie in range(100)]
     source = tmp_path / "ratings.csv"
     source.write_text("\n".join(["user_id,movie_id,rating", *rows]) + "\n")
@@ -174,7 +172,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("home", ["file", "file/inside", "n" * 500, "~nobody-of-that-name/x"])
 def test_a_home_that_cannot_be_one_is_named(
-    tiny_sources: list[str], tmp_path: Path, home: str
+    deeprec: Command, tiny_sources: list[str], tmp_path: Path, home: str
 ) -> None:
     (tmp_path / "file").write_text("I am no folder")
     place = home if home.startswith("~") else str(tmp_path / home)
@@ -184,7 +182,7 @@ def test_a_home_that_cannot_be_one_is_named(
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_verb_it_shows_them() -> None:
+def test_without_a_verb_it_shows_them(deeprec: Command) -> None:
     done = deeprec("--help")
     for verb in ("ingest", "materialize", "train", "evaluate", "score", "pipeline"):
         assert verb in done.stdout

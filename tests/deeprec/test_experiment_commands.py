@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,31 +33,26 @@ def arguments(tmp_path: Path, tiny_sources: list[str]) -> list[str]:
     return [str(folder), *data, f"--protocol={protocol}", f"--home={tmp_path / 'home'}"]
 
 
-def experiment(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "deeprec.cli", "experiment", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_a_run_prints_its_table_then_json_then_its_page(
-    arguments: list[str], tmp_path: Path
+    deeprec: Command, arguments: list[str], tmp_path: Path
 ) -> None:
-    shown = experiment("run", *arguments)
+    shown = deeprec("experiment", "run", *arguments)
     assert 0 == shown.returncode, shown.stderr
     assert "0.876* test" in shown.stdout
     assert "than the bias floor" in shown.stdout
-    again = json.loads(experiment("run", *arguments, "--json").stdout)
+    again = json.loads(deeprec("experiment", "run", *arguments, "--json").stdout)
     assert (0, 1) == (again["num_run"], len(again["skipped"]))
     page = tmp_path / "page.html"
-    written = experiment("report", arguments[0], arguments[-1], f"--output={page}", "--json")
+    told = [arguments[0], arguments[-1], f"--output={page}", "--json"]
+    written = deeprec("experiment", "report", *told)
     assert str(page) == json.loads(written.stdout)["page"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_seeds_are_whole_numbers(arguments: list[str]) -> None:
-    done = experiment("run", *arguments, "--seeds", "0,one")
+def test_seeds_are_whole_numbers(deeprec: Command, arguments: list[str]) -> None:
+    done = deeprec("experiment", "run", *arguments, "--seeds", "0,one")
     assert 1 == done.returncode
     assert "error: --seeds 0,one: expected whole numbers such as 0,1,2" in done.stderr

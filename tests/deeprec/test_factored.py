@@ -38,13 +38,21 @@ def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-@pytest.fixture(params=["network", "kernel-codes", "centred"])
-def factored(request: pytest.FixtureRequest, kinds: "Kinds", tmp_path: Path) -> tuple[Home, Path]:
-    """A home, and a bundle whose predictions are products: SELU, of movies' vectors, centred."""
-    home = Home(shutil.copytree(kinds.home.path, tmp_path / "home"))
+@pytest.fixture(scope="module", params=["network", "kernel-codes", "centred"])
+def _bundle(
+    request: pytest.FixtureRequest, kinds: "Kinds", tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """One whose predictions are products: SELU, of movies' vectors, centred."""
     if request.param in kinds.bundles:
-        return home, kinds.bundles[request.param]
-    return home, train(home, load_config(None, CENTRED)).bundle
+        return kinds.bundles[request.param]
+    home = Home(shutil.copytree(kinds.home.path, tmp_path_factory.mktemp("centred") / "home"))
+    return train(home, load_config(None, CENTRED)).bundle
+
+
+@pytest.fixture
+def factored(_bundle: Path, kinds: "Kinds", tmp_path: Path) -> tuple[Home, Path]:
+    """A home, and a bundle to score it with."""
+    return Home(shutil.copytree(kinds.home.path, tmp_path / "home")), _bundle
 
 
 def told(bundle: Path, storage: str) -> Config:

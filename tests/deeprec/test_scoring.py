@@ -364,7 +364,8 @@ def test_the_published_file_opens_with_the_release_that_was_asked_for(
 
 
 def test_predictions_are_laid_out_to_be_packed(trained_home: Home, tiny_config: Config) -> None:
-    report = score(trained_home, tiny_config)
+    in_turn = tiny_config.score.model_copy(update={"num_workers": 1})
+    report = score(trained_home, tiny_config.model_copy(update={"score": in_turn}))
     assert [(64 * 1024,)] == query(report.path, "select block_size from pragma_database_size()")
     rows = query(report.path, "select user_id, block from rating_blocks order by rowid")
     num_changes = sum(one[0] != other[0] for one, other in pairwise(rows))

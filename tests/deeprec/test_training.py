@@ -2,7 +2,7 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +133,24 @@ def die(what, done, total, unit, note=""):
 
 train(Home(Path(sys.argv[1])), Config.model_validate_json(sys.argv[2]), die)
 """
+KillAt = Callable[[Home, Config, int, str], None]
+
+
+@pytest.fixture
+def kill_at(python: Callable[..., subprocess.CompletedProcess[str]]) -> KillAt:
+    """Trains in a process that is killed after an epoch."""
+
+    def train_and_kill(home: Home, config: Config, epochs_done: int, what: str) -> None:
+        arguments = [str(home.path), config.model_dump_json(), str(epochs_done), what]
+        killed = python("-c", KILLED_AFTER_AN_EPOCH, *arguments)
+        assert -signal.SIGKILL == killed.returncode, killed.stderr
+
+    return train_and_kill
 
 
 @pytest.mark.parametrize("epochs_done", [1, 3])
 def test_a_killed_training_goes_on_to_the_same_model(
-    trained_home: Home, tiny_config: Config, tmp_path: Path, epochs_done: int
+    kill_at: KillAt, trained_home: Home, tiny_config: Config, tmp_path: Path, epochs_done: int
 ) -> None:
     other = tiny_config.model_copy(
         update={
@@ -147,9 +160,7 @@ def test_a_killed_training_goes_on_to_the_same_model(
     )
     undisturbed = Home(shutil.copytree(trained_home.path, tmp_path / "undisturbed"))
     expected = predictions(undisturbed, open_bundle(train(undisturbed, other).bundle), other)
-    arguments = [str(trained_home.path), other.model_dump_json(), str(epochs_done), "train"]
-    killed = subprocess.run([sys.executable, "-c", KILLED_AFTER_AN_EPOCH, *arguments], check=False)
-    assert -signal.SIGKILL == killed.returncode
+    kill_at(trained_home, other, epochs_done, "train")
     assert 1 == len(list(trained_home.checkpoints.iterdir()))
     report = train(trained_home, other)
     assert [1, 2, 3] == [epoch.epoch for epoch in report.epochs]
@@ -385,17 +396,11 @@ def test_a_blend_whose_members_go_by_other_names_is_refused(
         open_bundle(bundle.path)
 
 
-def killed_at(home: Home, config: Config, epochs_done: int, what: str) -> None:
-    arguments = [str(home.path), config.model_dump_json(), str(epochs_done), what]
-    killed = subprocess.run([sys.executable, "-c", KILLED_AFTER_AN_EPOCH, *arguments], check=False)
-    assert -signal.SIGKILL == killed.returncode
-
-
 @pytest.mark.long
 def test_a_blend_killed_in_its_second_member_goes_on_to_the_same_blend(
-    trained_home: Home, blended_home: Home, blend_config: Config
+    kill_at: KillAt, trained_home: Home, blended_home: Home, blend_config: Config
 ) -> None:
-    killed_at(trained_home, blend_config, 2, "train movies")
+    kill_at(trained_home, blend_config, 2, "train movies")
     assert 2 == len(list(trained_home.checkpoints.iterdir()))
     report = train(trained_home, blend_config)
     expected, found = bundle_of(blended_home, blend_config), open_bundle(report.bundle)
@@ -470,9 +475,9 @@ def test_without_dev_ratings_a_blend_and_a_refit_are_refused(
 
 @pytest.mark.long
 def test_a_killed_refit_goes_on_to_the_same_model(
-    trained_home: Home, refitted_home: Home, refit_config: Config
+    kill_at: KillAt, trained_home: Home, refitted_home: Home, refit_config: Config
 ) -> None:
-    killed_at(trained_home, refit_config, 1, "train model+refit")
+    kill_at(trained_home, refit_config, 1, "train model+refit")
     assert 2 == len(list(trained_home.checkpoints.iterdir()))
     report = train(trained_home, refit_config)
     expected, found = bundle_of(refitted_home, refit_config), open_bundle(report.bundle)

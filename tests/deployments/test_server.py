@@ -38,6 +38,8 @@ class Server(Protocol):
 
     def prefect(self, *arguments: str, timeout_s: float = ...) -> str: ...
 
+    def api(self, method: str, path: str, body: object = ...) -> Any: ...  # noqa: ANN401 - JSON
+
     def python(self, program: str) -> str: ...
 
     def worker_log(self) -> str: ...
@@ -121,24 +123,22 @@ def scheduled_runs(server: Server, deployment_id: str) -> list[dict[str, Any]]:
         "deployments": {"id": {"any_": [deployment_id]}},
         "flow_runs": {"state": {"type": {"any_": sorted(END_STATES)}}},
     }
-    answer = server.prefect("api", "POST", "/flow_runs/filter", "--data", json.dumps(query))
-    runs: list[dict[str, Any]] = json.loads(answer)
+    runs: list[dict[str, Any]] = server.api("POST", "/flow_runs/filter", query)
     return [run for run in runs if run["auto_scheduled"]]
 
 
 def artifacts(server: Server, kind: str, key: str) -> list[dict[str, Any]]:
     """Those of a kind and key that the server holds."""
     query = {"artifacts": {"type": {"any_": [kind]}, "key": {"any_": [key]}}}
-    answer = server.prefect("api", "POST", "/artifacts/filter", "--data", json.dumps(query))
-    found: list[dict[str, Any]] = json.loads(answer)
+    found: list[dict[str, Any]] = server.api("POST", "/artifacts/filter", query)
     return found
 
 
 def wait_for_a_scheduled_run(server: Server, deployment: str) -> dict[str, Any]:
-    found = server.prefect("api", "GET", f"/deployments/name/{deployment}")
+    deployment_id = server.api("GET", f"/deployments/name/{deployment}")["id"]
     deadline = time.monotonic() + WITHIN_S
     while time.monotonic() < deadline:
-        if ended := scheduled_runs(server, json.loads(found)["id"]):
+        if ended := scheduled_runs(server, deployment_id):
             return ended[0]
         time.sleep(1)
     pytest.fail(f"no schedule has fired within {WITHIN_S} s\n{server.worker_log()}")

@@ -3,7 +3,6 @@
 Readers in another process query the published file all the while.
 """
 
-import json
 import os
 import random
 import shutil
@@ -16,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config import load_config
 
 NUM_USERS, NUM_MOVIES = 80, 30
 STEPS = ("take in", "check", "refresh", "measure", "decide", "train", "challenge", "score")
@@ -67,41 +66,20 @@ WAREHOUSE = {
 }
 PUBLISHED = ("predicted_ratings", "recommendations", "users", "movies")
 
-# Starts nights as children of its own, which costs no import: whoever tells it a line of JSON is
-# told the child's process id, and its exit status once it has ended.
-NURSERY = """
-import io, json, os, sys, traceback
-from contextlib import redirect_stdout
+NIGHT = """
+import sys
 from datetime import date
 from pathlib import Path
-import torch
-import deeprec.night_page, deeprec.training, matplotlib.backends.backend_agg
 from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.nightly import run_night
-
-def night(home, folder, config, steps):
-    def perform(step, work):
-        with open(steps, "a") as file:
-            file.write(step + chr(10))
-        return work()
-    run_night(Home(Path(home)), [folder], Config.model_validate_json(config),
-              night_of=date(2005, 3, 2), perform=perform)
-
-with redirect_stdout(sys.stderr):  # what the first export loads and traces is there for all
-    torch.onnx.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),), io.BytesIO(), dynamo=True)
-print("ready", flush=True)
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            night(**json.loads(line))
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
+place, folder, config = sys.argv[1:]
+def perform(step, work):
+    with open(f"{place}/steps", "a") as file:
+        file.write(step + chr(10))
+    return work()
+run_night(Home(Path(place, "home")), [folder], Config.model_validate_json(config),
+          night_of=date(2005, 3, 2), perform=perform)
 """
 
 # Queries what is published without a pause; a line for each answer that no run has published.
@@ -128,49 +106,18 @@ while True:
 """
 
 
-@dataclass
-class Nursery:
-    """Where nights are born, and killed."""
+class Nursery(Protocol):
+    """The fixture of tests/conftest.py, where nights are born, and killed."""
 
-    process: subprocess.Popen[str]
+    def begin(self, *arguments: str) -> int: ...
 
-    def begin(self, place: Path, folder: Path, config: Config = CONFIG) -> int:
-        told = {
-            "home": str(place / "home"),
-            "folder": str(folder),
-            "config": config.model_dump_json(),
-            "steps": str(place / "steps"),
-        }
-        assert self.process.stdin
-        (place / "steps").unlink(missing_ok=True)
-        self.process.stdin.write(json.dumps(told) + "\n")
-        self.process.stdin.flush()
-        return int(self._line())
-
-    def ended(self) -> int:
-        """How the night has ended: 0 when it went through."""
-        return os.waitstatus_to_exitcode(int(self._line()))
-
-    def _line(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline()
+    def ended(self) -> int: ...
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", NURSERY],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
-        assert process.stdout
-        assert "ready\n" == process.stdout.readline()
-        yield Nursery(process)
-        assert process.stdin
-        process.stdin.close()
+def begin(nursery: Nursery, place: Path, folder: Path) -> int:
+    """The process of a night in a place, which writes down its steps there."""
+    (place / "steps").unlink(missing_ok=True)
+    return nursery.begin("-c", NIGHT, str(place), str(folder), CONFIG.model_dump_json())
 
 
 def rating(user: int, movie: int) -> int:
@@ -249,7 +196,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> World:
     write(folder / "ratings_base.csv", cells[: 6 * NUM_USERS], "2005-01-01")
     write(folder / "ratings_more.csv", cells[6 * NUM_USERS :], "2005-01-02")
     write(folder / "ratings_gone.csv", [(user, NUM_MOVIES - 4) for user in range(9)], "2005-01-03")
-    nursery.begin(before, folder)
+    begin(nursery, before, folder)
     assert 0 == nursery.ended()
     later = [(user, NUM_MOVIES - 1 - user % 3) for user in range(0, NUM_USERS, 4)]
     write(folder / "ratings_new.csv", [*later, (500, 3), (500, 4)], "2005-03-01")
@@ -257,7 +204,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> World:
     (folder / "ratings_gone.csv").unlink()
     place = root / "undisturbed"
     shutil.copytree(before, place)
-    nursery.begin(place, folder)
+    begin(nursery, place, folder)
     seconds = watch(place / "steps")
     assert 0 == nursery.ended()
     return World(root, contents(place / "home"), hashes(place / "home"), seconds)
@@ -321,10 +268,10 @@ def test_a_night_killed_anywhere_and_run_again_is_as_one_undisturbed(
         step = steps[number % len(steps)]
         with world.copy(f"kill-{number}") as place:
             with reading(place / "home", [before, world.hashes]) as wrong:
-                pid = nursery.begin(place, world.folder)
+                pid = begin(nursery, place, world.folder)
                 after_s = rng.uniform(0, world.seconds[step])
                 counts[step] += kill_in(nursery, pid, place, step, after_s)
-                nursery.begin(place, world.folder)
+                begin(nursery, place, world.folder)
                 assert 0 == nursery.ended(), (step, after_s)
             assert [] == wrong, (step, after_s)
             found = contents(place / "home")
@@ -336,7 +283,7 @@ def test_a_night_killed_anywhere_and_run_again_is_as_one_undisturbed(
 
 def test_a_run_killed_at_nine_tenths_does_the_last_tenth(world: World, nursery: Nursery) -> None:
     with world.copy("tenths") as place:
-        pid = nursery.begin(place, world.folder)
+        pid = begin(nursery, place, world.folder)
         runs = place / "home" / "runs"
         while True:  # until eight of its nine shards of ten users are in
             os.kill(pid, signal.SIGSTOP)
@@ -347,7 +294,7 @@ def test_a_run_killed_at_nine_tenths_does_the_last_tenth(world: World, nursery: 
             time.sleep(0.003)
         os.kill(pid, signal.SIGKILL)
         assert -signal.SIGKILL == nursery.ended()
-        nursery.begin(place, world.folder)
+        begin(nursery, place, world.folder)
         assert 0 == nursery.ended()
         with duckdb.connect(str(place / "home" / "predictions.duckdb"), read_only=True) as file:
             after = dict(file.execute("select shard, scored_at from scoring_shards").fetchall())

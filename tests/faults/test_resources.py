@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,8 @@ SETTINGS = [
     "ingest.chunk_bytes=1024",
 ]
 CONFIG = load_config(None, SETTINGS)
+Begin = Callable[[Path], Home]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def write(file: Path, first_user: int, num_users: int, movies: range) -> None:
@@ -44,29 +46,44 @@ def write(file: Path, first_user: int, num_users: int, movies: range) -> None:
     file.write_text("\n".join(["user_id,movie_id,rating,date", *lines]) + "\n")
 
 
+@pytest.fixture(scope="module")
+def _after_first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drop folder, and a home that has had a night over it."""
+    root = tmp_path_factory.mktemp("resources")
+    (root / "drop").mkdir()
+    write(root / "drop" / "ratings_base.csv", 0, 40, range(8))
+    night(Home(root / "home"), root / "drop")
+    return root
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    drop = tmp_path / "drop"
-    drop.mkdir()
-    write(drop / "ratings_base.csv", 0, 40, range(8))
-    return drop
+def folder(_after_first: Path) -> Iterator[Path]:
+    """What arrives here is gone after the test; its path is part of what is known of files."""
+    drop = _after_first / "drop"
+    yield drop
+    for arrived in set(drop.iterdir()).difference([drop / "ratings_base.csv"]):
+        arrived.unlink()
+
+
+@pytest.fixture
+def begin(_after_first: Path) -> Begin:
+    """Makes a home that has had its first night."""
+    return lambda place: Home(shutil.copytree(_after_first / "home", place))
 
 
 def night(home: Home, folder: Path, config: Config = CONFIG) -> NightReport:
     return run_night(home, [str(folder)], config, night_of=date(2005, 3, 1))
 
 
-def command(home: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def command(deeprec: Command) -> Command:
     """A night as a person starts it, from the command line."""
     settings = [part for value in SETTINGS for part in ("--set", value)]
-    told = ["nightly", str(folder), "--home", str(home), *settings]
-    return subprocess.run(
-        [sys.executable, "-m", "deeprec.cli", *told],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+
+    def run(home: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+        return deeprec("nightly", str(folder), "--home", str(home), *settings)
+
+    return run
 
 
 def rows(home: Home) -> list[tuple[Any, ...]]:
@@ -92,12 +109,11 @@ def remount(place: Path, options: str) -> None:
 
 
 def test_a_full_disk_ends_the_night_with_a_word_and_more_room_ends_it_well(
-    folder: Path, tmp_path: Path
+    begin: Begin, command: Command, folder: Path, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
     with mounted(disk, 64):
-        home = Home(disk / "home")
-        night(home, folder)
+        home = begin(disk / "home")
         before = rows(home)
         write(folder / "ratings_new.csv", 100, 30, range(8))
         used = shutil.disk_usage(disk).used
@@ -116,12 +132,11 @@ def test_a_full_disk_ends_the_night_with_a_word_and_more_room_ends_it_well(
 
 
 def test_a_folder_that_may_not_be_written_ends_the_night_with_a_word(
-    folder: Path, tmp_path: Path
+    begin: Begin, command: Command, folder: Path, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
     with mounted(disk, 64):
-        home = Home(disk / "home")
-        night(home, folder)
+        home = begin(disk / "home")
         before = rows(home)
         write(folder / "ratings_new.csv", 100, 30, range(8))
         remount(disk, "ro")
@@ -136,10 +151,9 @@ def test_a_folder_that_may_not_be_written_ends_the_night_with_a_word(
 
 
 def test_a_file_that_grows_while_it_is_read_is_held_back_and_comes_when_it_is_whole(
-    folder: Path, tmp_path: Path
+    begin: Begin, folder: Path, tmp_path: Path
 ) -> None:
-    home = Home(tmp_path / "home")
-    night(home, folder)
+    home = begin(tmp_path / "home")
     growing = folder / "ratings_growing.csv"
     write(growing, 100, 30, range(8))
     write(folder / "ratings_whole.csv", 200, 5, range(8))
@@ -193,10 +207,9 @@ def analyst(file: Path, seconds: float) -> Iterator[None]:
 
 
 def test_an_analyst_who_holds_the_published_file_open_stops_nothing(
-    folder: Path, tmp_path: Path
+    begin: Begin, folder: Path, tmp_path: Path
 ) -> None:
-    home = Home(tmp_path / "home")
-    night(home, folder)
+    home = begin(tmp_path / "home")
     before = home.predictions.stat().st_ino
     write(folder / "ratings_new.csv", 100, 30, range(8))
     with analyst(home.predictions, 600):
@@ -206,10 +219,9 @@ def test_an_analyst_who_holds_the_published_file_open_stops_nothing(
 
 
 def test_an_analyst_who_holds_the_warehouse_open_is_waited_for(
-    folder: Path, tmp_path: Path
+    begin: Begin, folder: Path, tmp_path: Path
 ) -> None:
-    home = Home(tmp_path / "home")
-    night(home, folder)
+    home = begin(tmp_path / "home")
     write(folder / "ratings_new.csv", 100, 30, range(8))
     with analyst(home.warehouse, 3):
         started = time.monotonic()
@@ -219,9 +231,10 @@ def test_an_analyst_who_holds_the_warehouse_open_is_waited_for(
     assert len(rows(home)) == 70 * 8
 
 
-def test_names_that_lead_out_of_the_home_are_refused(folder: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    night(Home(home), folder)
+def test_names_that_lead_out_of_the_home_are_refused(
+    begin: Begin, deeprec: Command, tmp_path: Path
+) -> None:
+    home = begin(tmp_path / "home")
     outside = tmp_path / "outside.html"
     outside.write_text("mine")
     for told in (
@@ -232,13 +245,8 @@ def test_names_that_lead_out_of_the_home_are_refused(folder: Path, tmp_path: Pat
         ["reproduce", "../../outside"],
         ["score", "--as-of", "../../outside"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "deeprec.cli", *told, "--home", str(home)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = deeprec(*told, "--home", str(home.path))
         assert 1 == done.returncode, (told, done.stdout)
         assert done.stderr.startswith("error: "), (told, done.stderr)
     assert "mine" == outside.read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drop", "home", "outside.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "outside.html"]

@@ -13,9 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
+from deeprec import publishing
+from deeprec.config import Config
 from deeprec.home import Home
+from deeprec.places import open_store
+from deeprec.publishing import ScoreReport
 from flows.embedded import start_server
 
 NUM_USERS, NUM_MOVIES = 100, 20
@@ -36,6 +41,7 @@ SETTINGS = (
     "warehouse.threads=1",
 )
 
+AT = "s3://shards/of/nights"
 Told = dict[str, object]
 FindWorkers = Callable[[], list[int]]
 
@@ -70,27 +76,35 @@ def score(home: Home, runner: str, *settings: str) -> Told:
     return {}
 
 
-def with_a_kill(work: Callable[[], Told], home: Home, find_workers: FindWorkers) -> Told:
+def with_a_kill(
+    work: Callable[[], Told], num_scored: Callable[[], int], find_workers: FindWorkers
+) -> Told:
     """What work said, in which a worker is killed once a shard is scored."""
     told: Told = {}
-    killer = threading.Thread(target=kill_one, args=(home, find_workers, told), daemon=True)
+    killer = threading.Thread(target=kill_one, args=(num_scored, find_workers, told), daemon=True)
     killer.start()
     said = work()
     killer.join(timeout=5)  # one that found no worker would go on
     return said | told
 
 
-def kill_one(home: Home, find_workers: FindWorkers, told: Told) -> None:
-    while not num_scored(home):
+def kill_one(num_scored: Callable[[], int], find_workers: FindWorkers, told: Told) -> None:
+    while not num_scored():
         time.sleep(0.002)
     while not (workers := find_workers()):
         time.sleep(0.002)
     os.kill(workers[0], signal.SIGKILL)
-    told["num_scored_at_the_kill"] = num_scored(home)
+    told["num_scored_at_the_kill"] = num_scored()
 
 
-def num_scored(home: Home) -> int:
+def num_in(home: Home) -> int:
+    """The shards that are scored of the run under way."""
     return len(list(home.shards.glob("run_id=*/shard=*/ledger.json")))
+
+
+def num_at_s3() -> int:
+    """As in a home."""
+    return sum(name.endswith("/ledger.json") for name in open_store().find(AT))
 
 
 def children(is_wanted: Callable[[str], bool]) -> list[int]:
@@ -106,10 +120,11 @@ def night_on_dask(home: Home, drop: Path) -> Told:
         return children(lambda command: "spawn_main" in command)
 
     settings = ("score.runner=dask", "score.shards=parquet")
-    return with_a_kill(lambda: night(home, drop, *settings), home, find)
+    return with_a_kill(lambda: night(home, drop, *settings), partial(num_in, home), find)
 
 
-def on_dask(home: Home) -> Told:
+def on_dask(home: Home, num_scored: Callable[[], int], *settings: str) -> Told:
+    """On a cluster that runs already."""
     import distributed  # noqa: PLC0415 - of an extra
 
     with distributed.LocalCluster(
@@ -120,14 +135,39 @@ def on_dask(home: Home) -> Told:
             return [worker.pid for worker in cluster.workers.values()]
 
         address = f"score.runner_address={cluster.scheduler_address}"
-        return with_a_kill(lambda: score(home, "dask", address), home, find)
+        return with_a_kill(lambda: score(home, "dask", address, *settings), num_scored, find)
+
+
+def on_dask_at_s3(home: Home, kept: Path) -> Told:
+    """Shards go through a store on loopback; all that a run has there and here is kept too."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - of the tests' extra
+
+    publish = publishing.publish_run
+
+    def keep_and_publish(home: Home, run_dir: Path, config: Config) -> ScoreReport:
+        shutil.copytree(run_dir, kept / "run")
+        open_store().get(AT, str(kept / "store"), recursive=True)
+        return publish(home, run_dir, config)
+
+    store = ThreadedMotoServer("127.0.0.1", 0)
+    store.start()
+    host, port = store.get_host_and_port()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    open_store().mkdir("shards")
+    publishing.publish_run = keep_and_publish
+    try:
+        told = on_dask(home, num_at_s3, f"score.shards_at={AT}")
+        return told | {"objects": open_store().find(AT)}
+    finally:
+        publishing.publish_run = publish
+        store.stop()
 
 
 def on_ray(home: Home) -> Told:
     def find() -> list[int]:
         return children(lambda command: command.startswith("ray::score"))
 
-    return with_a_kill(lambda: score(home, "ray"), home, find)
+    return with_a_kill(lambda: score(home, "ray"), partial(num_in, home), find)
 
 
 def main(folder: Path, ways: list[str]) -> None:
@@ -144,7 +184,9 @@ def main(folder: Path, ways: list[str]) -> None:
             at = Home(folder / "other")
             told = night_on_dask(at, folder / "drop")
         elif way == "dask":
-            told = on_dask(home)
+            told = on_dask(home, partial(num_in, home))
+        elif way == "dask_at_s3":
+            told = on_dask_at_s3(home, folder / "kept")
         elif way == "ray":
             told = on_ray(home)
         else:

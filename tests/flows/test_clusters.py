@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server
 from typing import Any
@@ -16,12 +17,22 @@ from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("cluster_program.py")  # which workers' processes begin with too
-PACKAGES = {"dask": "prefect_dask", "night_on_dask": "prefect_dask", "ray": "prefect_ray"}
+PACKAGES = {
+    "dask": ("prefect_dask",),
+    "dask_at_s3": ("prefect_dask", "s3fs", "moto", "flask", "flask_cors"),
+    "night_on_dask": ("prefect_dask",),
+    "ray": ("prefect_ray",),
+}
 NUM_SHARDS = 15
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "made-up-ID-7e4c",
+    "AWS_SECRET_ACCESS_KEY": "made-up/SECRET+3f9c1b7e",
+    "AWS_SESSION_TOKEN": "made-up-TOKEN-5d2a8f",
+}
 
 WITHOUT_A_WORKER = """
 import distributed
@@ -34,45 +45,83 @@ with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=N
         pass
 """
 
-Scored = dict[str, dict[str, Any]]
 Contents = Callable[[Path], list[list[tuple[Any, ...]]]]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a program has left in a folder that scored in several ways, and what each said."""
+
+    folder: Path
+    said: str
+    told: Mapping[str, Mapping[str, Any]]
+
+    def file(self, way: str) -> Path:
+        return self.folder / f"{way}.duckdb"
+
+
 def is_installed(way: str) -> bool:
-    return importlib.util.find_spec(PACKAGES[way]) is not None
+    return all(map(importlib.util.find_spec, PACKAGES[way]))
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
-    """What a night on threads and every way that is installed said; its file is `file`."""
+def _scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """A night on threads, and every way that is installed."""
     folder = tmp_path_factory.mktemp("clusters")
     ways = ["threads", *filter(is_installed, PACKAGES)]
+    settings = {
+        "PYTHONPATH": str(PROJECT),
+        "OMP_NUM_THREADS": "1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(folder), *ways],
-        env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        env=os.environ | settings | CREDENTIALS,
         text=True,
         capture_output=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {each["way"]: each | {"file": folder / f"{each['way']}.duckdb"} for each in told}
+    return Scored(folder, done.stdout + done.stderr, {each["way"]: each for each in told})
 
 
-@pytest.mark.long
+@pytest.fixture
+def scored(way: str, request: pytest.FixtureRequest) -> Scored:
+    """What has been scored, where the way of a test is among it."""
+    if not is_installed(way):
+        pytest.skip(f"needs {', '.join(PACKAGES[way])}")
+    made: Scored = request.getfixturevalue("_scored")
+    return made
+
+
 @pytest.mark.parametrize("way", PACKAGES)
 def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
-    request: pytest.FixtureRequest, contents: Contents, way: str
+    scored: Scored, contents: Contents, way: str
 ) -> None:
-    if not is_installed(way):
-        pytest.skip(f"{PACKAGES[way]} is not installed")
-    scored = request.getfixturevalue("scored")
-    assert 1 <= scored[way]["num_scored_at_the_kill"] < NUM_SHARDS
-    assert [] == scored[way]["left"]
-    found = contents(scored[way]["file"])
+    assert 1 <= scored.told[way]["num_scored_at_the_kill"] < NUM_SHARDS
+    assert [] == scored.told[way]["left"]
+    found = contents(scored.file(way))
     assert list(range(NUM_SHARDS)) == [row[0] for row in found[-1]]
-    assert contents(scored["threads"]["file"]) == found
+    assert contents(scored.file("threads")) == found
+
+
+@pytest.mark.parametrize("way", ["dask_at_s3"])
+def test_credentials_reach_workers_and_are_written_down_nowhere(scored: Scored, way: str) -> None:
+    assert [] == scored.told[way]["objects"]  # everything there has been published
+    files = [file for file in scored.folder.rglob("*") if file.is_file()]
+    in_store = [file for file in files if scored.folder / "kept" / "store" in file.parents]
+    names = {"plan.json", "inputs.json", "ledger.json", "model.onnx"}
+    assert names <= {file.name for file in in_store}
+    assert {"plan.json", "scores.duckdb", "warehouse.duckdb", "prefect.db", "server.log"} <= {
+        file.name for file in set(files).difference(in_store)
+    }
+    contents = [scored.said.encode(), *(file.read_bytes() for file in files)]
+    assert any(b"s3://shards/of/nights" in content for content in contents)
+    for secret in CREDENTIALS.values():
+        assert not any(secret.encode() in content for content in contents)
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
