@@ -131,14 +131,14 @@ def read_chunks(files: Mapping[int, Path], chunk_bytes: int) -> Iterator[Chunk]:
     for file_id, path in files.items():
         with open_hashed(path) as file:
             num_bytes = 0
-            for first_line, block in _blocks(_unpacked(file), path, chunk_bytes):
+            for first_line, num_lines, block in _blocks(_unpacked(file), path, chunk_bytes):
                 if pieces and size + len(block) > chunk_bytes:
                     chunk.data = b"".join(pieces)
                     yield chunk
                     chunk, pieces, size = Chunk(), [], 0
                 if not chunk.spans or chunk.spans[-1].file_id != file_id:
                     chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
-                chunk.num_rows += block.count(b"\n")
+                chunk.num_rows += num_lines
                 chunk.num_bytes += file.num_bytes - num_bytes
                 num_bytes = file.num_bytes
                 pieces.append(block)
@@ -164,22 +164,23 @@ def _unpacked(file: HashedFile) -> BinaryIO:
     return cast("BinaryIO", file)
 
 
-def _blocks(stream: BinaryIO, path: Path, block_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Whole lines and the number of the first; the last line is given an end if it has none."""
-    first_line = 1
-    rest = stream.read(block_bytes).removeprefix(BYTE_ORDER_MARK)
-    while rest:
-        head, end, rest = rest.rpartition(b"\n")
-        if head or end:
-            yield first_line, head + end
-            first_line += head.count(b"\n") + 1
-        elif len(rest) > max(block_bytes, LONGEST_LINE):
+def _blocks(stream: BinaryIO, path: Path, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+    """Whole lines, with the number of the first and how many; the last is given an end it lacks."""
+    first_line, rest = 1, b""
+    piece = stream.read(block_bytes).removeprefix(BYTE_ORDER_MARK)
+    while piece:
+        size = piece.rfind(b"\n") + 1
+        if size:
+            block = b"".join([rest, memoryview(piece)[:size]])
+            num_lines = block.count(b"\n")
+            yield first_line, num_lines, block
+            first_line, rest = first_line + num_lines, b""
+        rest += piece[size:]
+        if len(rest) > max(block_bytes, LONGEST_LINE):
             raise SourceError(
                 f"{path}:{first_line}: a line of more than {len(rest) - 1:,} bytes; "
                 "expected a text file of one rating a line"
             )
         piece = stream.read(block_bytes)
-        if not piece and rest:
-            yield first_line, rest + b"\n"
-            return
-        rest += piece
+    if rest:
+        yield first_line, 1, rest + b"\n"
