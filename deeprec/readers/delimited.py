@@ -17,6 +17,7 @@ import polars as pl
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows, count_runs
 from deeprec.readers.chunks import BYTE_ORDER_MARK, Chunk, read_chunks
+from deeprec.readers.days import plain_days
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
@@ -166,9 +167,6 @@ class _ChunkReader:
 
 def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
     """One row a line, null where a field is not plainly of its column's type."""
-    needed = [pl.col(column) for column in layout.columns if column and column != "rated_at"]
-    if layout.dates:
-        needed.append(_moment(layout.dates))
     lazy = pl.scan_csv(
         _parsed_text(chunk, layout),
         has_header=False,
@@ -181,8 +179,11 @@ def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
         extra_columns="ignore",
         encoding="utf8-lossy",
     )
-    frame = lazy.select(needed).collect()
+    needed = [column for column in layout.columns if column and column != "rated_at"]
+    frame = lazy.select(*needed, *(["rated_at"] if layout.dates else [])).collect().rechunk()
     assert frame.height == chunk.num_rows, (frame.height, chunk.num_rows)
+    if layout.dates:
+        frame = frame.with_columns(_moments(frame["rated_at"], layout.dates))
     return frame
 
 
@@ -230,25 +231,24 @@ def _schema(layout: RatingsLayout) -> pl.Schema:
     return pl.Schema(types)
 
 
-def _moment(dates: DateKind) -> pl.Expr:
-    """`rated_at`, or null for what is not plainly a date; that is read as text.
+def _moments(written: pl.Series, dates: DateKind) -> pl.Series:
+    """The moments, null for what is not plainly one; that is read as text.
 
     The parser's own date type would also take `01/02/2005`, its order of day and month depending
     on the rows before it.
     """
-    column = pl.col("rated_at")
+    if dates is DateKind.DAY:
+        return plain_days(written).cast(_MOMENT)
+    column = pl.col(written.name)
     if dates is DateKind.UNIX:
         known = pl.when(column.is_between(0, LAST_SECOND)).then(column)
-        return (known * _MICROSECONDS).cast(_MOMENT)
-    if dates is DateKind.DAY:
-        plain = pl.when(column.str.len_bytes() == len("2005-09-06")).then(column)
-        found = plain.str.to_date("%Y-%m-%d", strict=False, cache=False).cast(_MOMENT)
-    else:
-        plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
-        found = plain.str.replace("T", " ", literal=True).str.to_datetime(
-            "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
-        )
-    return pl.when(found >= _FIRST_MOMENT).then(found)
+        return written.to_frame().select((known * _MICROSECONDS).cast(_MOMENT)).to_series()
+    plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
+    found = plain.str.replace("T", " ", literal=True).str.to_datetime(
+        "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
+    )
+    known = pl.when(found >= _FIRST_MOMENT).then(found)
+    return written.to_frame().select(known).to_series()
 
 
 def _sure_and_found(
