@@ -431,7 +431,7 @@ def scattered(seed: int) -> Files:
         lines = []
         for movie in rng.integers(1, 12, size=4):
             lines.append(f"{movie}:")
-            users = rng.integers(1, 200, size=rng.integers(1, 60))
+            users = rng.integers(1, 1000, size=rng.integers(1, 60))
             lines += [
                 f"{user},{rng.integers(1, 6)},2005-01-0{rng.integers(1, 8)}" for user in users
             ]
