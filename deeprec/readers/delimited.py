@@ -134,7 +134,7 @@ class _ChunkReader:
         """Whether one count tells that all sure lines have the right number of fields.
 
         None has fewer where the parser has found the last one of each; then none has more if they
-        have no more separators together. Quotes, which may hold separators, are left to that look.
+        have no more separators together. Quotes may hold separators: they need a look.
         """
         data, separator = self._chunk.data, self._layout.separator.encode()
         has_quotes = len(separator) == 1 and b'"' in data
