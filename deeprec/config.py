@@ -82,7 +82,7 @@ class IngestConfig(_Section):
         0.001, ge=0, le=1, description="of rows read; above it the source is refused whole"
     )
     chunk_bytes: int = Field(
-        64 * 2**20, ge=2**10, description="text parsed at once, in bytes; bounds memory"
+        16 * 2**20, ge=2**10, description="text parsed at once, in bytes; bounds memory"
     )
     forget_gone: bool = Field(
         False, description="a file that is gone from a source folder takes its ratings along"

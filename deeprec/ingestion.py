@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +21,7 @@ from deeprec.readers.batches import Batch
 from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import Role, SourceFile
+from deeprec.repeats import Suspects
 from deeprec.source_files import (
     declared_scale,
     find_changes,
@@ -125,6 +127,7 @@ def ingest(
 class _Tally:
     """What has been counted of a source while it was read."""
 
+    suspects: Suspects = field(default_factory=Suspects)
     num_rows: Counter[int] = field(default_factory=Counter)
     num_rejected: Counter[int] = field(default_factory=Counter)
     reasons: dict[Role, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -138,12 +141,20 @@ class _Tally:
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
-        self.num_rows.update(dict(batch.rows["file_id"].value_counts().iter_rows()))
-        self.num_rejected.update(dict(batch.rejected["file_id"].value_counts().iter_rows()))
+        _count_files(batch.rows, self.num_rows)
+        _count_files(batch.rejected, self.num_rejected)
         self.reasons[batch.role].update(batch.rejected["reason"].to_list())
         shown = self.examples[batch.role]
         shown += batch.rejected.head(_NUM_EXAMPLES - len(shown)).rows()
         self.digests.update({digest.file_id: digest for digest in batch.ended})
+        if batch.role is Role.RATINGS:
+            self.suspects.add(batch.rows)
+
+
+def _count_files(rows: pl.DataFrame, counts: Counter[int]) -> None:
+    """Add up how many rows each file has; those of a file stand together, if not all of them."""
+    for run in rows["file_id"].rle():
+        counts[run["value"]] += run["len"]
 
 
 def _ingest_usable(
@@ -230,7 +241,7 @@ def _ingest_source(
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
             _check_rejected(source, changes.new, tally, config)
             _record_files(warehouse, source, changes.new, tally, now)
-            settle(warehouse, source, scale)
+            settle(warehouse, source, scale, tally.suspects.table())
         forget_history(warehouse, now - timedelta(days=config.history_days))
         kept, replaced = kept_and_replaced(warehouse, changes.new)
     formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})
@@ -256,7 +267,7 @@ def _read(
     progress: Progress,
 ) -> _Tally:
     """Read the files into the warehouse, a chunk at a time, and count what is read."""
-    tally = _Tally()
+    tally = _Tally(Suspects(movie_id for movie_id, *_ in warehouse.rows("vectors/movies")))
     total = sum(_state(file.path)[0] for file in files.values())
     num_bytes = 0
     for batch in ahead(read_files(files, scale, chunk_bytes)):

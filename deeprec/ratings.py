@@ -6,10 +6,13 @@ Shape legend: U users, M movies, R ratings, K of them kept.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse  # a quarter of a second, which taking ratings in need not wait for
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -62,7 +65,7 @@ class RatingMatrix:
 
     user_ids_U: Ids
     movie_ids_M: Ids
-    values_UM: sparse.csr_array[np.float32]
+    values_UM: "sparse.csr_array[np.float32]"
     days_R: Days | None = None
 
     def __post_init__(self) -> None:
@@ -103,7 +106,7 @@ class RatingMatrix:
         )
         kept = self.select_ratings(known_M[self.values_UM.indices])
         column_R = place_V.astype(kept.values_UM.indices.dtype)[kept.values_UM.indices]
-        values_UV: sparse.csr_array[np.float32] = sparse.csr_array(
+        values_UV: sparse.csr_array[np.float32] = type(kept.values_UM)(
             (kept.values_UM.data, column_R, kept.values_UM.indptr),
             shape=(self.num_users, len(movie_ids_V)),
         )
@@ -115,7 +118,7 @@ class RatingMatrix:
             return self
         kept_K = np.flatnonzero(keep_R)
         row_starts = np.searchsorted(kept_K, self.values_UM.indptr)
-        kept_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+        kept_UM: sparse.csr_array[np.float32] = type(self.values_UM)(
             (
                 self.values_UM.data[kept_K],
                 self.values_UM.indices[kept_K],
@@ -165,7 +168,7 @@ def runs_of_rows(row_starts: npt.NDArray[np.integer]) -> Iterator[slice]:
     return (slice(start, end) for start, end in pairwise(ends.tolist()))
 
 
-def count_by_column(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.int64]:
+def count_by_column(values_UM: "sparse.csr_array[np.float32]") -> npt.NDArray[np.int64]:
     """How many entries each column has."""
     count_M = np.zeros(values_UM.shape[1], dtype=np.int64)
     for start in range(0, values_UM.nnz, _ENTRIES_AT_ONCE):  # of which `bincount` makes a copy
@@ -174,14 +177,14 @@ def count_by_column(values_UM: sparse.csr_array[np.float32]) -> npt.NDArray[np.i
     return count_M
 
 
-def rated_cells(values_UM: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
+def rated_cells(values_UM: "sparse.csr_array[np.float32]") -> "sparse.csr_array[np.float32]":
     """1 wherever a rating is stored."""
     return with_values(values_UM, np.ones(values_UM.nnz, dtype=np.float32))
 
 
 def with_values(
-    values_UM: sparse.csr_array[np.float32], value_R: Floats
-) -> sparse.csr_array[np.float32]:
+    values_UM: "sparse.csr_array[np.float32]", value_R: Floats
+) -> "sparse.csr_array[np.float32]":
     """Other values in the same cells."""
     cells = (value_R, values_UM.indices, values_UM.indptr)
-    return sparse.csr_array(cells, shape=values_UM.shape)
+    return type(values_UM)(cells, shape=values_UM.shape)

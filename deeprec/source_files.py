@@ -22,9 +22,7 @@ from deeprec.warehouse import Database
 _BY_FILE = ("ratings", "superseded_ratings", "rejected_rows", "movie_rows", "user_rows")
 _RETIRED = ("ratings", "rejected_rows", "movie_rows", "user_rows", "source_files")
 _SETTLE = (
-    "restore_superseded",
     "clear_superseded",
-    "find_repeated",
     "find_superseded",
     "keep_superseded",
     "remove_superseded",
@@ -163,12 +161,25 @@ def forget_history(warehouse: Database, moment: datetime) -> None:
             warehouse.run_with(f"ratings/forget_retired_{table}", old)
 
 
-def settle(warehouse: Database, source: str, scale: RatingScale | None) -> None:
+def settle(
+    warehouse: Database, source: str, scale: RatingScale | None, suspects: pa.Table | None = None
+) -> None:
     """Decide which rating of a user and movie stands, and bring everything derived up to date.
+
+    Args:
+        warehouse: with the rows of all files in it.
+        source: what was taken in, for the error.
+        scale: that is declared; None where none is.
+        suspects: the only movies of which the files taken in can repeat a rating; None: any.
 
     Raises:
         SourceError: a rating that was taken in before is not on the scale that is declared now.
     """
+    warehouse.run("ratings/restore_superseded")
+    if suspects is None:
+        warehouse.run("ratings/find_repeated")
+    else:
+        warehouse.run_with("ratings/find_repeated_among", suspects)
     for name in _SETTLE:
         warehouse.run(f"ratings/{name}")
     _settle_scale(warehouse, source, scale)

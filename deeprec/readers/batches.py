@@ -64,9 +64,10 @@ class Places:
         self._file_ids = np.array([span.file_id for span in chunk.spans], dtype=np.int32)
 
     def of(self, rows: Rows) -> tuple[npt.NDArray[np.int32], Rows]:
-        """The file and the line (1-based) of each row."""
-        span = np.searchsorted(self._first_rows, rows, side="right") - 1
-        return self._file_ids[span], rows - self._first_rows[span] + self._first_lines[span]
+        """The file and the line (1-based) of each row; rows ascend."""
+        counts = count_runs(self._first_rows, rows)
+        offsets = np.repeat(self._first_lines - self._first_rows, counts)
+        return np.repeat(self._file_ids, counts), rows + offsets
 
     def names_rows(self) -> Rows:
         """The rows that are the first line of a file."""
@@ -77,14 +78,15 @@ class Places:
         if not len(rows):
             return []
         ends = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
-        starts = np.concatenate([[0], ends[:-1] + 1])
+        starts = np.where(rows > 0, ends[rows - 1] + 1, 0)
         return [
             self._data[start:end].rstrip(b"\r")
-            for start, end in zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
+            for start, end in zip(starts.tolist(), ends[rows].tolist(), strict=True)
         ]
 
     def rejected(self, refused: Mapping[int, tuple[bytes, Reason]]) -> pl.DataFrame:
         """The refused rows with file, line, text and reason."""
+        refused = dict(sorted(refused.items()))
         rows = np.fromiter(refused, dtype=np.int64, count=len(refused))
         file_ids, line_numbers = self.of(rows)
         return pl.DataFrame(
@@ -96,3 +98,8 @@ class Places:
             },
             schema=REJECTED_SCHEMA,
         )
+
+
+def count_runs(first_rows: Rows, rows: Rows) -> Rows:
+    """How many of the ascending rows belong to each run, of which the first begins at row 0."""
+    return np.diff(np.searchsorted(rows, first_rows), append=len(rows))

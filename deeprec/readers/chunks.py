@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from deeprec.errors import SourceError
 
@@ -128,17 +130,18 @@ def read_chunks(files: Mapping[int, Path], chunk_bytes: int) -> Iterator[Chunk]:
             than `LONGEST_LINE` and than a chunk.
     """
     chunk, pieces, size = Chunk(), list[bytes](), 0
+    buffer = bytearray(chunk_bytes)  # one for all files: a new one would cost more than the reading
     for file_id, path in files.items():
         with open_hashed(path) as file:
             num_bytes = 0
-            for first_line, block in _blocks(_unpacked(file), path, chunk_bytes):
+            for first_line, num_lines, block in _blocks(_unpacked(file), path, buffer):
                 if pieces and size + len(block) > chunk_bytes:
                     chunk.data = b"".join(pieces)
                     yield chunk
                     chunk, pieces, size = Chunk(), [], 0
                 if not chunk.spans or chunk.spans[-1].file_id != file_id:
                     chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
-                chunk.num_rows += block.count(b"\n")
+                chunk.num_rows += num_lines
                 chunk.num_bytes += file.num_bytes - num_bytes
                 num_bytes = file.num_bytes
                 pieces.append(block)
@@ -158,28 +161,33 @@ def first_lines(path: Path, num_bytes: int = 2**16) -> bytes:
         return _unpacked(file).read(num_bytes).removeprefix(BYTE_ORDER_MARK)
 
 
-def _unpacked(file: HashedFile) -> BinaryIO:
+def _unpacked(file: HashedFile) -> io.BufferedIOBase:
     if file.path.suffix == ".gz":
-        return cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
-    return cast("BinaryIO", file)
+        return gzip.GzipFile(fileobj=file, mode="rb")
+    return cast("io.BufferedIOBase", file)
 
 
-def _blocks(stream: BinaryIO, path: Path, block_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Whole lines and the number of the first; the last line is given an end if it has none."""
-    first_line = 1
-    rest = stream.read(block_bytes).removeprefix(BYTE_ORDER_MARK)
-    while rest:
-        head, end, rest = rest.rpartition(b"\n")
-        if head or end:
-            yield first_line, head + end
-            first_line += head.count(b"\n") + 1
-        elif len(rest) > max(block_bytes, LONGEST_LINE):
+def _blocks(
+    stream: io.BufferedIOBase, path: Path, buffer: bytearray
+) -> Iterator[tuple[int, int, bytes]]:
+    """Whole lines, with the number of the first and how many; the last is given an end it lacks."""
+    first_line, rest = 1, b""
+    end = stream.readinto(buffer)
+    start = len(BYTE_ORDER_MARK) if buffer.startswith(BYTE_ORDER_MARK, 0, end) else 0
+    while end:
+        piece = memoryview(buffer)[start:end]
+        size = buffer.rfind(b"\n", start, end) + 1 - start
+        if size > 0:
+            block = b"".join([rest, piece[:size]])
+            num_lines = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+            yield first_line, num_lines, block
+            first_line, rest, piece = first_line + num_lines, b"", piece[size:]
+        rest += piece
+        if len(rest) > max(len(buffer), LONGEST_LINE):
             raise SourceError(
                 f"{path}:{first_line}: a line of more than {len(rest) - 1:,} bytes; "
                 "expected a text file of one rating a line"
             )
-        piece = stream.read(block_bytes)
-        if not piece and rest:
-            yield first_line, rest + b"\n"
-            return
-        rest += piece
+        start, end = 0, stream.readinto(buffer)
+    if rest:
+        yield first_line, 1, rest + b"\n"

@@ -7,6 +7,7 @@ Shape legend: R rows of a chunk, D doubtful rows.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy.typing as npt
 import polars as pl
 
 from deeprec.ratings import RatingScale
-from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows
+from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows, count_runs
 from deeprec.readers.chunks import BYTE_ORDER_MARK, Chunk, read_chunks
+from deeprec.readers.days import plain_days
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
@@ -23,7 +25,8 @@ from deeprec.readers.rejections import Reason
 
 _ONE_BYTE = b"\x1f"  # stands for a separator of two bytes in what the parser is given
 _MICROSECONDS = 1_000_000
-_FIRST_YEAR = 1000  # the parser takes `+205-01-02` too; the exact reading does not
+_MOMENT = RATING_SCHEMA["rated_at"]
+_FIRST_MOMENT = datetime(1000, 1, 1)  # noqa: DTZ001 - `+205-01-02` is a date to the parser only
 
 
 def read_ratings(
@@ -73,17 +76,15 @@ class _ChunkReader:
         return Batch(Role.RATINGS, rows, rejected, chunk.ended, chunk.num_bytes)
 
     def _read(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        frame = _parse(self._chunk, self._layout)
-        is_sure_R = _is_sure(frame, self._layout, self._scale)
-        is_sure_R &= _has_all_fields(self._chunk, self._layout)
-        if self._layout.names_line:
-            is_sure_R[self._places.names_rows()] = False
-        if self._chunk.data.startswith(BYTE_ORDER_MARK):  # which the parser passes over
-            is_sure_R[0] = False
-        doubtful_D = np.flatnonzero(~is_sure_R)
-        lines = dict(zip(doubtful_D.tolist(), self._places.lines(doubtful_D), strict=True))
-        verdicts = {row: judge(line, self._layout, self._scale) for row, line in lines.items()}
-        if self._layout.names_line:
+        layout = self._layout
+        frame = _parse(self._chunk, layout)
+        is_sure_R = self._is_sure(frame)
+        lines = self._lines(~is_sure_R)
+        if not self._adds_up(frame, is_sure_R, lines):
+            is_sure_R &= _has_all_fields(self._chunk, layout)
+            lines = self._lines(~is_sure_R)
+        verdicts = {row: judge(line, layout, self._scale) for row, line in lines.items()}
+        if layout.names_line:
             verdicts.update(dict.fromkeys(self._places.names_rows().tolist()))
         headers = {row: said for row, said in verdicts.items() if isinstance(said, Header)}
         found = {row: said for row, said in verdicts.items() if isinstance(said, Rating)}
@@ -95,21 +96,53 @@ class _ChunkReader:
             for row, said in headers.items()
             if said.movie_id is None
         }
-        rows_R, columns = _columns(frame, is_sure_R, found, self._layout)
-        if self._layout.has_movie_headers:
+        rows_R, kept = _sure_and_found(frame, is_sure_R, found)
+        if layout.has_movie_headers:
             movie_id_R, is_headed_R = self._headed(rows_R, headers)
-            columns["movie_id"] = movie_id_R
-            astray = rows_R[~is_headed_R]
-            before = zip(astray.tolist(), self._places.lines(astray), strict=True)
-            refused |= {row: (line, Reason.BEFORE_HEADER) for row, line in before}
-            rows_R = rows_R[is_headed_R]
-            columns = {name: values[is_headed_R] for name, values in columns.items()}
-        columns["file_id"], columns["line_number"] = self._places.of(rows_R)
-        kept = pl.DataFrame(columns).with_columns(
-            pl.col("rated_at") if self._layout.dates else pl.lit(None).alias("rated_at")
-        )
-        kept = kept.select(pl.col(name).cast(dtype) for name, dtype in RATING_SCHEMA.items())
-        return kept, self._places.rejected(refused)
+            kept = kept.with_columns(movie_id=movie_id_R)
+            if not is_headed_R.all():
+                astray = rows_R[~is_headed_R]
+                before = zip(astray.tolist(), self._places.lines(astray), strict=True)
+                refused |= {row: (line, Reason.BEFORE_HEADER) for row, line in before}
+                rows_R, kept = rows_R[is_headed_R], kept.filter(is_headed_R)
+        file_id_R, line_number_R = self._places.of(rows_R)
+        kept = kept.with_columns(file_id=file_id_R, line_number=line_number_R)
+        if not layout.dates:
+            kept = kept.with_columns(rated_at=pl.lit(None, RATING_SCHEMA["rated_at"]))
+        return kept.select(list(RATING_SCHEMA)), self._places.rejected(refused)
+
+    def _is_sure(self, frame: pl.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which rows need no second look, if they have the right number of fields."""
+        sure = frame.select(pl.all_horizontal(pl.all().is_not_null(), pl.col("rating").is_finite()))
+        is_sure_R = np.array(sure.to_series().to_numpy())
+        if self._scale:
+            is_sure_R &= self._scale.admits(frame["rating"].fill_null(np.nan).to_numpy())
+        if self._layout.names_line:
+            is_sure_R[self._places.names_rows()] = False
+        if self._chunk.data.startswith(BYTE_ORDER_MARK):  # which the parser passes over
+            is_sure_R[0] = False
+        return is_sure_R
+
+    def _lines(self, is_doubtful_R: npt.NDArray[np.bool_]) -> dict[int, bytes]:
+        """The text of the doubtful rows."""
+        doubtful_D = np.flatnonzero(is_doubtful_R)
+        return dict(zip(doubtful_D.tolist(), self._places.lines(doubtful_D), strict=True))
+
+    def _adds_up(
+        self, frame: pl.DataFrame, is_sure_R: npt.NDArray[np.bool_], lines: Mapping[int, bytes]
+    ) -> bool:
+        """Whether one count tells that all sure lines have the right number of fields.
+
+        None has fewer where the parser has found the last one of each; then none has more if they
+        have no more separators together. Quotes may hold separators: they need a look.
+        """
+        data, separator = self._chunk.data, self._layout.separator.encode()
+        has_quotes = len(separator) == 1 and b'"' in data
+        if has_quotes or self._layout.columns[-1] not in frame.columns:
+            return False
+        num_doubtful = sum(line.count(separator) for line in lines.values())
+        num_needed = (len(self._layout.columns) - 1) * np.count_nonzero(is_sure_R)
+        return data.count(separator) - num_doubtful == num_needed
 
     def _headed(
         self, rows_R: Rows, headers: Mapping[int, Header]
@@ -128,18 +161,16 @@ class _ChunkReader:
         movie_ids = np.array([movie_id or 0 for _, movie_id in marks], dtype=np.int64)
         is_known = np.array([movie_id is not None for _, movie_id in marks], dtype=bool)
         self.last_movie_id = marks[-1][1]
-        place_R = np.searchsorted(mark_rows, rows_R, side="right") - 1
-        return movie_ids[place_R], is_known[place_R]
+        counts = count_runs(mark_rows, rows_R)
+        return np.repeat(movie_ids, counts), np.repeat(is_known, counts)
 
 
 def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
-    """One row a line, null where a field is not of its column's type."""
-    schema = _schema(layout)
-    needed = [column for column in layout.columns if column]
+    """One row a line, null where a field is not plainly of its column's type."""
     lazy = pl.scan_csv(
         _parsed_text(chunk, layout),
         has_header=False,
-        schema=schema,
+        schema=_schema(layout),
         separator=_parsed_separator(layout),
         quote_char=None,
         ignore_errors=True,
@@ -148,8 +179,11 @@ def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
         extra_columns="ignore",
         encoding="utf8-lossy",
     )
-    frame = lazy.select(needed).collect()
+    needed = [column for column in layout.columns if column and column != "rated_at"]
+    frame = lazy.select(*needed, *(["rated_at"] if layout.dates else [])).collect().rechunk()
     assert frame.height == chunk.num_rows, (frame.height, chunk.num_rows)
+    if layout.dates:
+        frame = frame.with_columns(_moments(frame["rated_at"], layout.dates))
     return frame
 
 
@@ -197,64 +231,41 @@ def _schema(layout: RatingsLayout) -> pl.Schema:
     return pl.Schema(types)
 
 
-def _is_sure(
-    frame: pl.DataFrame, layout: RatingsLayout, scale: RatingScale | None
-) -> npt.NDArray[np.bool_]:
-    """Which rows need no second look."""
-    needed = [column for column in layout.columns if column and column != "rated_at"]
-    sure = [pl.col(column).is_not_null() for column in needed]
-    sure.append(pl.col("rating").is_finite())
-    if layout.dates:
-        sure.append(_moment(layout.dates).is_not_null())
-    is_sure_R = frame.select(pl.all_horizontal(sure).fill_null(value=False)).to_series().to_numpy()
-    if scale:
-        is_sure_R = is_sure_R & scale.admits(frame["rating"].fill_null(np.nan).to_numpy())
-    return np.array(is_sure_R)
-
-
-def _moment(dates: DateKind) -> pl.Expr:
-    """Microseconds since 1970, or null for what is not plainly a date; that is read as text.
+def _moments(written: pl.Series, dates: DateKind) -> pl.Series:
+    """The moments, null for what is not plainly one; that is read as text.
 
     The parser's own date type would also take `01/02/2005`, its order of day and month depending
     on the rows before it.
     """
-    column = pl.col("rated_at")
-    if dates is DateKind.UNIX:
-        return pl.when(column.is_between(0, LAST_SECOND)).then(column) * _MICROSECONDS
     if dates is DateKind.DAY:
-        plain = pl.when(column.str.len_bytes() == len("2005-09-06")).then(column)
-        found = plain.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-    else:
-        plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
-        found = plain.str.replace("T", " ", literal=True).str.to_datetime(
-            "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
-        )
-    return pl.when(found.dt.year() >= _FIRST_YEAR).then(found).to_physical()
+        return plain_days(written).cast(_MOMENT)
+    column = pl.col(written.name)
+    if dates is DateKind.UNIX:
+        known = pl.when(column.is_between(0, LAST_SECOND)).then(column)
+        return written.to_frame().select((known * _MICROSECONDS).cast(_MOMENT)).to_series()
+    plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
+    found = plain.str.replace("T", " ", literal=True).str.to_datetime(
+        "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
+    )
+    known = pl.when(found >= _FIRST_MOMENT).then(found)
+    return written.to_frame().select(known).to_series()
 
 
-def _columns(
-    frame: pl.DataFrame,
-    is_sure_R: npt.NDArray[np.bool_],
-    found: Mapping[int, Rating],
-    layout: RatingsLayout,
-) -> tuple[Rows, dict[str, npt.NDArray[np.generic]]]:
+def _sure_and_found(
+    frame: pl.DataFrame, is_sure_R: npt.NDArray[np.bool_], found: Mapping[int, Rating]
+) -> tuple[Rows, pl.DataFrame]:
     """Sure rows from the frame and found ones from their lines, in the order of the file."""
-    names = [str(column) for column in layout.columns if column and column != "rated_at"]
-    if layout.dates:
-        frame = frame.with_columns(rated_at=_moment(layout.dates).cast(pl.Int64))
-        names.append("rated_at")
-    sure = frame.select(names).filter(is_sure_R)
     rows_R: Rows = np.flatnonzero(is_sure_R)
-    columns: dict[str, npt.NDArray[np.generic]] = {name: sure[name].to_numpy() for name in names}
-    if found:
-        rows_F = np.fromiter(found, dtype=np.int64, count=len(found))
-        attribute = {"rated_at": "moment"}
-        for name in names:
-            values_F = [getattr(said, attribute.get(name, name)) for said in found.values()]
-            columns[name] = np.concatenate(
-                [columns[name], np.array(values_F, dtype=columns[name].dtype)]
-            )
-        order = np.argsort(rows_R := np.concatenate([rows_R, rows_F]))
-        rows_R = rows_R[order]
-        columns = {name: values[order] for name, values in columns.items()}
-    return rows_R, columns
+    sure = frame.filter(is_sure_R)
+    if not found:
+        return rows_R, sure
+    attribute = {"rated_at": "moment"}
+    exact = pl.DataFrame(
+        {
+            name: [getattr(said, attribute.get(name, name)) for said in found.values()]
+            for name in frame.columns
+        }
+    ).cast(frame.schema)
+    rows_R = np.concatenate([rows_R, np.fromiter(found, dtype=np.int64, count=len(found))])
+    order = np.argsort(rows_R)
+    return rows_R[order], pl.concat([sure, exact])[order]

@@ -1,5 +1,6 @@
 """Which files a source means, and how each of them is laid out."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -142,11 +143,12 @@ def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
 def _listed(folder: Path) -> list[Path]:
     """The folder's files but for hidden ones, such as the `._*` that some archives bring."""
     try:
-        return [
-            path.resolve()
-            for path in folder.iterdir()
-            if path.is_file() and not path.name.startswith(".")
-        ]
+        with os.scandir(folder.resolve()) as entries:
+            return [
+                Path(entry).resolve() if entry.is_symlink() else Path(entry)
+                for entry in entries
+                if entry.is_file() and not entry.name.startswith(".")
+            ]
     except OSError as error:
         raise SourceError(f"{folder}: cannot be listed: {error.strerror or error}") from error
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
@@ -420,6 +421,40 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path) -> None:
         found.append((digest, ratings(home)))
     assert found[0] == found[1]
     assert [(1, 2, 3.0, "2005-01-01")] == found[0][1]
+
+
+def scattered(seed: int) -> Files:
+    """Three files movie by movie, of whose ratings some repeat one of the same or another file."""
+    rng = np.random.default_rng(seed)
+    files: Files = {}
+    for name in ("combined_data_1.txt", "combined_data_2.txt", "combined_data_3.txt"):
+        lines = []
+        for movie in rng.integers(1, 12, size=4):
+            lines.append(f"{movie}:")
+            users = rng.integers(1, 1000, size=rng.integers(1, 60))
+            lines += [
+                f"{user},{rng.integers(1, 6)},2005-01-0{rng.integers(1, 8)}" for user in users
+            ]
+        files[name] = "\n".join(lines)
+    return files
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_stands_is_what_the_files_say_whatever_they_said_before(
+    tmp_path: Path, seed: int
+) -> None:
+    then, now = scattered(2 * seed), scattered(2 * seed + 1)
+    now["combined_data_2.txt"] = then["combined_data_2.txt"]
+    config = load_config(None, ["ingest.chunk_bytes=1024"])
+    changed, new = Home(tmp_path / "changed"), Home(tmp_path / "new")
+    take_in(changed, tmp_path / "files", then, config)
+    take_in(changed, tmp_path / "files", now, config)
+    take_in(new, tmp_path / "files", now, config)
+    lost = "select user_id, movie_id, rating, rated_at from superseded_ratings order by all"
+    assert query(new, lost)
+    assert (ratings(new), query(new, lost)) == (ratings(changed), query(changed, lost))
+    once = "select count(*) = count(distinct (user_id, movie_id)) from ratings"
+    assert [(True,)] == query(new, once)
 
 
 def test_the_later_line_wins_within_a_day(home: Home, tmp_path: Path) -> None:

@@ -1,28 +1,25 @@
 -- Zero rows = healthy: every row of every file is where `source_files` says it is.
-with everything as (
+with kept as (
     select
         file_id,
-        'kept' as place
+        count(*) as num_rows
     from ratings
-    union all
-    select
-        file_id,
-        'replaced' as place
-    from superseded_ratings
-    union all
-    select
-        file_id,
-        'rejected' as place
-    from rejected_rows
+    group by file_id
 ),
 
-places as (
+replaced as (
     select
         file_id,
-        count(*) filter (where place = 'kept') as num_kept,
-        count(*) filter (where place = 'replaced') as num_replaced,
-        count(*) filter (where place = 'rejected') as num_rejected
-    from everything
+        count(*) as num_rows
+    from superseded_ratings
+    group by file_id
+),
+
+rejected as (
+    select
+        file_id,
+        count(*) as num_rows
+    from rejected_rows
     group by file_id
 )
 
@@ -33,13 +30,15 @@ select
     source_files.rows_replaced,
     source_files.rows_rejected
 from source_files
-left join places using (file_id)
+left join kept using (file_id)
+left join replaced using (file_id)
+left join rejected using (file_id)
 where
-    source_files.rows_rejected != coalesce(places.num_rejected, 0)
+    source_files.rows_rejected != coalesce(rejected.num_rows, 0)
     or (
         source_files.role = 'ratings'
         and (
-            source_files.rows_kept != coalesce(places.num_kept, 0)
-            or source_files.rows_replaced != coalesce(places.num_replaced, 0)
+            source_files.rows_kept != coalesce(kept.num_rows, 0)
+            or source_files.rows_replaced != coalesce(replaced.num_rows, 0)
         )
     );

@@ -1,0 +1,56 @@
+from collections import Counter
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deeprec.repeats import Suspects
+
+Pair = tuple[int, int]  # movie, user
+PAIRS = st.tuples(st.integers(1, 9), st.integers(1, 40))
+
+
+def suspects_of(*batches: list[Pair], rated: tuple[int, ...] = ()) -> set[int]:
+    suspects = Suspects(rated)
+    for pairs in batches:
+        suspects.add(pl.DataFrame(pairs, schema=["movie_id", "user_id"], orient="row"))
+    return set(suspects.table()["movie_id"].to_pylist())
+
+
+def movie(movie_id: int, num_users: int = 20) -> list[Pair]:
+    return [(movie_id, user_id) for user_id in range(num_users)]
+
+
+def test_a_movie_whole_in_one_batch_is_none() -> None:
+    assert set() == suspects_of(movie(7) + movie(8), movie(9))
+
+
+def test_one_that_a_batch_repeats_a_user_of_is_one() -> None:
+    assert {8} == suspects_of(movie(7) + movie(8) + [(8, 3)] + movie(9))
+
+
+def test_one_in_two_batches_is_one() -> None:
+    assert {8} == suspects_of(movie(7) + movie(8), movie(8) + movie(9))
+
+
+def test_one_that_was_rated_before_is_one() -> None:
+    assert {8} == suspects_of(movie(7) + movie(8), rated=(8, 9))
+
+
+def test_all_of_a_batch_that_mixes_them_are() -> None:
+    mixed = sorted(movie(7) + movie(8), key=lambda pair: pair[1])
+    assert {7, 8} == suspects_of(mixed, movie(9))
+
+
+def test_a_batch_without_a_row_says_nothing() -> None:
+    assert set() == suspects_of([], movie(7), [])
+
+
+@given(st.lists(PAIRS, max_size=200), st.integers(1, 80), st.booleans())
+def test_none_that_is_rated_twice_by_a_user_is_missed(
+    pairs: list[Pair], size: int, by_movie: bool
+) -> None:
+    pairs = sorted(pairs) if by_movie else pairs
+    batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    repeated = {movie_id for (movie_id, _), count in Counter(pairs).items() if count > 1}
+    assert repeated <= suspects_of(*batches)
