@@ -42,7 +42,7 @@ from deeprec.prediction import DECIMALS, Predictor, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
 from deeprec.shard_files import ShardFiles
-from deeprec.storages import open_storage
+from deeprec.storages import GROUP_ROWS, open_storage
 from deeprec.vectors import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import Database, open_database, open_warehouse
 
@@ -55,7 +55,6 @@ _FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 2  # raised when the same inputs come to give other rows than before
 _BLOCK_BYTES = 64 * 1024  # nine bits a prediction leave half of a block of 256 KiB empty
-_GROUP_ROWS = 2048  # the fewest: a group of whole blocks is then packed while in the cache
 _MOST_DIGITS = 9  # of a 32-bit decimal
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
@@ -214,7 +213,7 @@ def open_scores(plan: ScoringPlan) -> AbstractContextManager[Database]:
         plan.warehouse,
         storage_version=plan.config.storage_version,
         block_bytes=_BLOCK_BYTES,
-        group_rows=_GROUP_ROWS,
+        group_rows=GROUP_ROWS if plan.config.form == "dense" else None,
     )
 
 

@@ -24,6 +24,7 @@ from deeprec.prediction import (
 from deeprec.ratings import Floats, Ids, RatingMatrix
 from deeprec.warehouse import Database
 
+GROUP_ROWS = 2048  # of the file, the fewest: then a group of lists is packed while in the cache
 _BLOCK_MOVIES = 512  # whose ratings are one list: a pair is found in the fewest, in milliseconds
 
 
@@ -95,7 +96,10 @@ class DenseStorage:
                 "ratings": pa.LargeListArray.from_arrays(bounds, ratings),
             }
         )
-        return ScoredShard(predictions, recommended)
+        # DuckDB's threads take a batch each; a row group of ours has about as many rows.
+        rows_at_once = max(1, GROUP_ROWS // len(first_K)) * len(first_K)
+        batches = predictions.to_batches(max_chunksize=rows_at_once)
+        return ScoredShard(pa.Table.from_batches(batches), recommended)
 
     def create(self, scores: Database) -> None:
         """See `Storage`; the movies' places and the view are there from the beginning."""
