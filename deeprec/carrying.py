@@ -43,7 +43,9 @@ def carry_over(
         return is_carried_U
     try:
         if _copy(published, scores, recipe, config.warehouse):
-            with open_database(scores, config.warehouse) as copied:
+            with open_database(
+                scores, config.warehouse, group_rows=config.score.group_rows
+            ) as copied:
                 is_carried_U = _keep_unchanged(copied, users, config.score.form)
     except (OSError, WarehouseError) as error:
         _LOG.warning("every user is scored, no row can be carried over: %s", error)

@@ -25,6 +25,7 @@ Activation = Literal[
     "selu", "elu", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "swish", "identity"
 ]
 Device = Literal["auto", "cpu", "cuda"]
+GROUP_ROWS = 2048  # the fewest: a group of lists is then packed while it is in the cache
 Form = Literal["dense", "rows", "factored"]  # how predictions lie; `sql/scores` has a folder each
 Format = Literal[
     "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
@@ -377,6 +378,11 @@ class ScoreConfig(_Section):
     def form(self) -> Form:
         """How predictions lie: in Parquet files as rows, which other engines read too."""
         return "rows" if self.publish == "view" else self.storage
+
+    @property
+    def group_rows(self) -> int | None:
+        """Rows that a table of the published file packs together; None: as many as DuckDB likes."""
+        return GROUP_ROWS if self.form == "dense" else None
 
     @field_validator("shards_at")
     @classmethod

@@ -42,7 +42,7 @@ from deeprec.prediction import DECIMALS, Predictor, check_vocabulary
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.registry import choose_bundle
 from deeprec.shard_files import ShardFiles
-from deeprec.storages import GROUP_ROWS, open_storage
+from deeprec.storages import open_storage
 from deeprec.vectors import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import Database, open_database, open_warehouse
 
@@ -213,7 +213,7 @@ def open_scores(plan: ScoringPlan) -> AbstractContextManager[Database]:
         plan.warehouse,
         storage_version=plan.config.storage_version,
         block_bytes=_BLOCK_BYTES,
-        group_rows=GROUP_ROWS if plan.config.form == "dense" else None,
+        group_rows=plan.config.group_rows,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from deeprec.bundles import Bundle
-from deeprec.config import ScoreConfig
+from deeprec.config import GROUP_ROWS, ScoreConfig
 from deeprec.factored import FactoredPredictor
 from deeprec.prediction import (
     DECIMALS,
@@ -24,7 +24,6 @@ from deeprec.prediction import (
 from deeprec.ratings import Floats, Ids, RatingMatrix
 from deeprec.warehouse import Database
 
-GROUP_ROWS = 2048  # of the file, the fewest: then a group of lists is packed while in the cache
 _BLOCK_MOVIES = 512  # whose ratings are one list: a pair is found in the fewest, in milliseconds
 
 

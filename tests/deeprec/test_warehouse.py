@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from deeprec.config import WarehouseConfig
@@ -114,3 +115,19 @@ def test_another_programs_duckdb_file_is_refused_and_left_alone(
         pass
     with duckdb.connect(home.warehouse) as connection:
         assert [("sales",)] == connection.execute("show tables").fetchall()
+
+
+def test_tables_are_packed_in_groups_of_as_many_rows_as_told(tmp_path: Path) -> None:
+    file, numbers = tmp_path / "file.duckdb", range(5000)
+    with open_database(file, group_rows=2048) as database:
+        database.run("scores/create_users")
+    batch = dict.fromkeys(("user_id", "num_ratings", "vector_digest"), numbers)
+    with open_database(file, group_rows=2048) as database:
+        known = {"is_known": [True for _ in numbers]}
+        database.run_with("scores/insert_users", pa.table(batch | known))
+    with duckdb.connect(str(file), read_only=True) as connection:
+        groups = connection.execute(
+            "select sum(count)::integer from pragma_storage_info('users') "
+            "where column_name = 'user_id' and segment_type = 'BIGINT' group by row_group_id"
+        ).fetchall()
+    assert [(904,), (2048,), (2048,)] == sorted(groups)
