@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Of tests: one more than cores, for some wait for a server while others work.
+PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-faults check format bench clean
@@ -15,7 +17,7 @@ demo: $(VENV)/.installed-all ## made-up ratings in, predicted ratings for every 
 	$(BIN)/python -m flows.demo --home demo
 
 test: $(VENV)/.installed-test ## all tests, against real parts, in under ten minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.installed-test ## what takes minutes a test: PostgreSQL, teams on one server, more of clusters, benchmarks
 	DEEPREC_TESTS=long $(BIN)/python -m pytest -m long $(ARGS)
