@@ -72,8 +72,8 @@ def open_storage(config: ScoreConfig, predictor: Predictor, schema: pa.Schema) -
 class DenseStorage:
     """A list of ratings a user and block of movies, and a view of a row a user and movie.
 
-    DuckDB takes a list in half the time that its numbers take as rows, whose ids it has to pack
-    too; and one movie's predictions are in one block of each user's.
+    DuckDB writes a list faster than its numbers as rows, whose ids it has to pack too; and one
+    movie's predictions are in one block of each user's.
     """
 
     config: ScoreConfig
