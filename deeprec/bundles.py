@@ -33,7 +33,7 @@ from deeprec.errors import BundleError
 from deeprec.models import BlendModel, Model, files_of, open_model
 from deeprec.ratings import Floats, Ids, RatingScale
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
 _BUILDING = ".building"

@@ -16,21 +16,29 @@ from deeprec.baselines import Biases
 from deeprec.config import AutoencoderConfig, ExportConfig
 from deeprec.export import (
     ExportReport,
+    Input,
     agreement,
     clip,
     difference,
     export_onnx,
     probe_users,
+    write_graph,
 )
 from deeprec.first_layer import FirstLayer
-from deeprec.inference import FIRST_LAYER, UNCLIPPED, USER_BIAS, USER_CODES, open_graph
+from deeprec.inference import (
+    FIRST_LAYER,
+    MOVIE_CODES,
+    PRODUCTS,
+    USER_BIAS,
+    USER_CODES,
+    open_graph,
+)
 from deeprec.models import (
     GRAPH,
     MOVIE_WEIGHTS,
-    USER_DECODER,
+    PRODUCT_GRAPH,
     USER_ENCODER,
     USER_WEIGHTS,
-    factors_of,
     open_model,
 )
 from deeprec.onnx_files import cut
@@ -84,6 +92,13 @@ class _InParts(nn.Module):
         return *predicted, codes_BC, *first
 
 
+class _Products(nn.Module):
+    """Codes of users and of movies in, their products out."""
+
+    def forward(self, users_BC: Tensor, movies_MC: Tensor) -> Tensor:
+        return users_BC @ movies_MC.T
+
+
 @dataclass(frozen=True)
 class Parts:
     """What is taken apart: a fitted network, in eval mode, on the CPU."""
@@ -114,12 +129,24 @@ def export_in_parts(
         between=[USER_CODES, *between],
     )
     cut(folder / GRAPH, between, [USER_CODES], folder / USER_ENCODER)
-    cut(folder / GRAPH, [USER_CODES], [UNCLIPPED], folder / USER_DECODER)
+    write_products(folder, config)
     _first_layer(network).write(folder / USER_WEIGHTS)
     np.save(folder / MOVIE_WEIGHTS, column_codes(network))
     apart = _parts_differ(parts, train, folder)
     largest = float(np.max([report.largest_difference, apart]))
     return agreement(largest, report.num_probe_users, report.opset, config)
+
+
+def write_products(folder: Path, config: ExportConfig) -> None:
+    """Write the graph of what codes of whatever length come to, for any users and movies.
+
+    A graph works out all that it has, asked for or not: this one has nothing else.
+    """
+    codes = {
+        USER_CODES: Input(torch.zeros(2, 3), axes=("batch", "codes")),
+        MOVIE_CODES: Input(torch.zeros(4, 3), axes=("movies", "codes")),
+    }
+    write_graph(_Products().eval(), codes, [PRODUCTS], folder / PRODUCT_GRAPH, config.opset)
 
 
 @torch.no_grad()
@@ -153,12 +180,6 @@ def _parts_differ(parts: Parts, train: RatingMatrix, folder: Path) -> float:
     ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
     probes = RatingMatrix(ids_P, train.movie_ids_M, values_PM)
     model = open_model(folder, parts.config, parts.biases, device="cpu")
-    factors = factors_of(model)
-    assert factors is not None, "a network with users' codes has factors"
-    code_PC = factors.user_codes(probes, {}, counted=True)
-    product_PM = torch.from_numpy(code_PC @ factors.movie_codes({}).T)
-    activated_PM = parts.network.autoencoder.output_activation(product_PM).numpy()
+    found_PM = model.predict(probes, {}, counted=True)
     unclipped_PM = open_graph(folder / GRAPH, "cpu").predict(values_PM).unclipped_BM
-    found = model.predict(probes, {}, counted=True), activated_PM
-    apart = [difference(unclipped_PM, found_PM, parts.scale) for found_PM in found]
-    return float(np.max(apart))
+    return difference(unclipped_PM, found_PM, parts.scale)

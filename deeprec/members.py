@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.baselines import Biases, fit_biases
 from deeprec.batches import DenseBatches
-from deeprec.code_export import Encoder, Parts, column_codes, export_in_parts
+from deeprec.code_export import Encoder, Parts, column_codes, export_in_parts, write_products
 from deeprec.config import (
     AutoencoderConfig,
     BiasConfig,
@@ -174,8 +174,8 @@ class FittedMovieKernel:
         inputs = {
             RATINGS: Input(torch.zeros(2, num_movies)),
             RATED: Input(torch.zeros(2, num_movies)),
-            KERNEL: Input(torch.zeros(num_movies, num_movies), is_batch=False),
-            SCALE: Input(torch.ones(num_movies), is_batch=False),
+            KERNEL: Input(torch.zeros(num_movies, num_movies), axes=()),
+            SCALE: Input(torch.ones(num_movies), axes=()),
             COUNTED: Input(torch.ones(2, 1)),
         }
         module = _ClippedKernel(self.module, material.scale).eval()
@@ -365,10 +365,11 @@ def _export_codes(
     num_codes = codes_UC.shape[1]
     codes = {
         USER_CODES: Input(torch.zeros(2, num_codes)),
-        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), is_batch=False),
+        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), axes=()),
     }
     product = _Product(material.scale).eval()
     opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
+    write_products(folder, config)
     write_user_codes(folder, material.train, codes_UC)
     model = open_model(
         folder,

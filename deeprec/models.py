@@ -35,6 +35,7 @@ from deeprec.inference import (
     FIRST_LAYER,
     KERNEL,
     MOVIE_CODES,
+    PRODUCTS,
     SCALE,
     UNCLIPPED,
     USER_BIAS,
@@ -43,6 +44,7 @@ from deeprec.inference import (
     open_graph,
 )
 from deeprec.kernel_ridge import movie_kernel
+from deeprec.last_layer import activate
 from deeprec.ratings import Floats, Ids, RatingMatrix
 from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
@@ -50,8 +52,8 @@ GRAPH = "model.onnx"
 ENCODER = "movies.onnx"
 USER_WEIGHTS = "users.npz"
 USER_ENCODER = "users.onnx"
-USER_DECODER = "ratings.onnx"
 MOVIE_WEIGHTS = "movies.npy"
+PRODUCT_GRAPH = "products.onnx"
 USERS = "users.parquet"
 MovieSide = Mapping[str, Floats]
 _FIXED = 1e9  # penalty on what no ratings may move
@@ -96,6 +98,9 @@ class Factors(Protocol):
     def movie_codes(self, side: MovieSide) -> Floats:
         """M x C."""
 
+    def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
+        """B x M: of codes of any length, of any movies."""
+
 
 def factors_of(model: Model) -> Factors | None:
     """The model in this form, if it has it."""
@@ -105,9 +110,9 @@ def factors_of(model: Model) -> Factors | None:
 def files_of(config: MemberModelConfig) -> tuple[str, ...]:
     """The files of an exported model of this kind."""
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        return GRAPH, USER_WEIGHTS, USER_ENCODER, USER_DECODER, MOVIE_WEIGHTS
+        return GRAPH, USER_WEIGHTS, USER_ENCODER, PRODUCT_GRAPH, MOVIE_WEIGHTS
     if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
-        return ENCODER, GRAPH, USERS
+        return ENCODER, GRAPH, PRODUCT_GRAPH, USERS
     if isinstance(config, RecurrentConfig):
         return RECURRENT_FILES
     return (GRAPH,)
@@ -142,12 +147,13 @@ def open_model(
         factored = _open_factored(folder, config, biases, device, num_threads)
         _check_movies(folder, len(factored.weights_MC), biases)
         return factored
-    graph = open_graph(folder / GRAPH, device, num_threads)
     if ENCODER in files_of(config):
         encoder = open_graph(folder / ENCODER, device, num_threads)
+        product = open_graph(folder / PRODUCT_GRAPH, device, num_threads)
         codes = _read_codes(folder, encoder.num_columns)
         penalty_C = _penalty(config, codes.codes_TC.shape[1], biases, fold_in_ridge)
-        return CodeModel(encoder, graph, codes, penalty_C)
+        return CodeModel(encoder, product, codes, penalty_C)
+    graph = open_graph(folder / GRAPH, device, num_threads)
     _check_movies(folder, graph.num_columns, biases)
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
         return KernelModel(graph, biases, config)
@@ -161,7 +167,7 @@ def _open_factored(
         first=FirstLayer.read(folder / USER_WEIGHTS),
         biases=None if config.center == "none" else biases,
         encoder=open_graph(folder / USER_ENCODER, device, num_threads),
-        decoder=open_graph(folder / USER_DECODER, device, num_threads),
+        product=open_graph(folder / PRODUCT_GRAPH, device, num_threads),
         weights_MC=np.load(folder / MOVIE_WEIGHTS),
         activation=config.output_activation,
     )
@@ -244,7 +250,7 @@ class FactoredModel:
     first: FirstLayer
     biases: Biases | None
     encoder: Graph
-    decoder: Graph
+    product: Graph
     weights_MC: Floats
     activation: Activation
     looks_at_movies: bool = False
@@ -258,7 +264,7 @@ class FactoredModel:
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Model`."""
         codes_BC = self.user_codes(users, side, counted=counted)
-        return self.decoder.run({USER_CODES: codes_BC}, UNCLIPPED)
+        return activate(self.products(codes_BC, self.weights_MC), self.activation)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Factors`."""
@@ -274,6 +280,10 @@ class FactoredModel:
         """See `Factors`."""
         del side
         return self.weights_MC
+
+    def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
+        """See `Factors`."""
+        return _products(self.product, user_codes_BC, movie_codes_MC)
 
 
 @dataclass(frozen=True)
@@ -331,7 +341,7 @@ class CodeModel:
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Model`."""
         codes_BC = self.user_codes(users, side, counted=counted)
-        return self.product.run({USER_CODES: codes_BC, **side}, UNCLIPPED)
+        return self.products(codes_BC, self.movie_codes(side))
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """B x C: the codes that were learned, and for others those that fit their ratings best."""
@@ -344,6 +354,10 @@ class CodeModel:
     def movie_codes(self, side: MovieSide) -> Floats:
         """See `Factors`."""
         return side[MOVIE_CODES]
+
+    def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
+        """See `Factors`."""
+        return _products(self.product, user_codes_BC, movie_codes_MC)
 
     def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
         """Each user's row among the known ones, and whether he is one of them."""
@@ -378,6 +392,10 @@ class CodeModel:
             moved_C = np.linalg.solve(gram_CC, seen_RC.T @ left_R)
         code_C = self.known.mean_C + width_C * moved_C
         return np.asarray(code_C, dtype=np.float32)
+
+
+def _products(graph: Graph, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
+    return graph.run({USER_CODES: user_codes_BC, MOVIE_CODES: movie_codes_MC}, PRODUCTS)
 
 
 @dataclass(frozen=True)

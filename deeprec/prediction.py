@@ -84,8 +84,8 @@ class Predictor:
         if known_N.all():
             return known_BM
         mean = np.float32(self.bundle.manifest.global_mean)
-        wide_BN = np.empty((len(known_BM), len(known_N)), dtype=np.float32)
-        wide_BN[:, known_N] = known_BM
+        place_N = np.maximum(np.cumsum(known_N) - 1, 0)  # an unknown one's is that of any other
+        wide_BN: Floats = np.take(known_BM, place_N, axis=1)
         wide_BN[:, ~known_N] = (mean + user_bias_B)[:, None]
         return wide_BN
 
@@ -170,16 +170,19 @@ def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:
 def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
     """B x T: columns of the highest predictions before the clip, best first; -1 where none is left.
 
-    Ranking before the clip tells apart movies that the scale's end makes equal. What is rated is
-    covered up meanwhile: a copy of the predictions would take longer than all the rest.
+    Ranking before the clip tells apart movies that the scale's end makes equal.
+
+    Args:
+        unclipped_BN: what is rated is -inf afterwards; to copy the rest would take longer than
+            all that is done here.
+        users: what they have rated.
+        top_n: T, where there are as many movies.
     """
-    row_R = np.repeat(np.arange(users.num_users), np.diff(users.values_UM.indptr))
-    rated = row_R, users.values_UM.indices
-    covered_R = unclipped_BN[rated]
-    unclipped_BN[rated] = -np.inf
+    row_start_B = unclipped_BN.shape[1] * np.arange(users.num_users)
+    rated_R = np.repeat(row_start_B, np.diff(users.values_UM.indptr)) + users.values_UM.indices
+    np.put(unclipped_BN, rated_R, -np.inf)
     best_BT = _highest(unclipped_BN, min(top_n, unclipped_BN.shape[1]))
     value_BT = np.take_along_axis(unclipped_BN, best_BT, axis=1)
-    unclipped_BN[rated] = covered_R
     order_BT = np.lexsort((best_BT, -value_BT), axis=1)
     best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
     is_rated_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))

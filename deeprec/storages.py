@@ -4,6 +4,7 @@ Shape legend: S users of a shard, B users in a batch, N movies of the warehouse,
 or recommendations, T top.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
 from deeprec.factored import FactoredPredictor
+from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
     Hundredths,
@@ -24,6 +26,7 @@ from deeprec.prediction import (
 from deeprec.ratings import Floats, Ids, RatingMatrix
 from deeprec.warehouse import Database
 
+_CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
 _BLOCK_MOVIES = 512  # whose ratings are one list: a pair is found in the fewest, in milliseconds
 
 
@@ -171,19 +174,23 @@ class FactoredStorage:
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
         """See `Storage`."""
-        codes, recommended = [], []
-        bundle = self.predictor.predictor.bundle
-        shape = min(self.config.batch_size, users.num_users), users.num_movies
-        product_BN = np.empty(shape, dtype=np.float32)
-        for start in range(0, users.num_users, self.config.batch_size):
-            batch = users.select_rows(slice(start, start + self.config.batch_size))
+        codes: list[pa.Table] = []
+        recommended: list[pa.Table] = []
+        for start in range(0, users.num_users, _CODES_AT_ONCE):
+            batch = users.select_rows(slice(start, start + _CODES_AT_ONCE))
             code_BK = self.predictor.user_codes(batch)
             codes.append(self._table("user_id", batch.user_ids_U, code_BK))
-            products = self.predictor.products(code_BK, product_BN[: len(code_BK)])
-            best = _Best.of(batch, products, self.config.top_n)
-            ratings_K = self.predictor.activated(best.value_K)
-            recommended.append(best.table(batch, ratings_K, bundle, self.schema))
+            recommended.extend(self._recommended(batch, code_BK))
         return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))
+
+    def _recommended(self, users: RatingMatrix, code_BK: Floats) -> Iterator[pa.Table]:
+        bundle = self.predictor.predictor.bundle
+        for start in range(0, users.num_users, self.config.batch_size):
+            rows = slice(start, start + self.config.batch_size)
+            batch = users.select_rows(rows)
+            best = _Best.of(batch, self.predictor.products(code_BK[rows]), self.config.top_n)
+            ratings_K = activate(best.value_K, self.predictor.factors.activation)
+            yield best.table(batch, ratings_K, bundle, self.schema)
 
     def create(self, scores: Database) -> None:
         """See `Storage`; the movies' codes and the view are there from the beginning."""

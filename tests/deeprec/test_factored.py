@@ -13,6 +13,7 @@ from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, ExportError
 from deeprec.factored import FactoredPredictor
 from deeprec.home import Home
+from deeprec.last_layer import activate
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats
 from deeprec.scoring import score
@@ -71,9 +72,8 @@ def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> No
     assert {LONER} < set(everyone.user_ids_U.tolist())
     assert set(UNRATED) < set(ids_N.tolist())
     for rows, scores in predictor.batches(everyone, 9):
-        found_BN = products.activated(
-            products.products(products.user_codes(everyone.select_rows(rows)))
-        )
+        product_BN = products.products(products.user_codes(everyone.select_rows(rows)))
+        found_BN = activate(product_BN, products.factors.activation)
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
 
 

@@ -299,9 +299,10 @@ def test_a_blend_is_sealed_with_every_members_files(
     bundle = bundle_of(blended_home, blend_config)
     files = {str(p.relative_to(bundle.path)) for p in bundle.path.rglob("*") if p.is_file()}
     expected = {"kernel/model.onnx", "movies.parquet"}
-    parts = ("model.onnx", "users.npz", "users.onnx", "ratings.onnx", "movies.npy")
-    expected |= {f"users/{name}" for name in parts}
-    expected |= {f"movies/{name}" for name in ("model.onnx", "movies.onnx", "users.parquet")}
+    of_users = ("model.onnx", "users.npz", "users.onnx", "products.onnx", "movies.npy")
+    of_movies = ("model.onnx", "movies.onnx", "products.onnx", "users.parquet")
+    expected |= {f"users/{name}" for name in of_users}
+    expected |= {f"movies/{name}" for name in of_movies}
     assert expected == set(bundle.manifest.digests)
     assert {*expected, "manifest.json"} == files
     assert ("train",) == bundle.manifest.trained_on
