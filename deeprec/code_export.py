@@ -16,13 +16,11 @@ from deeprec.baselines import Biases
 from deeprec.config import AutoencoderConfig, ExportConfig
 from deeprec.export import (
     ExportReport,
-    Input,
     agreement,
     clip,
     difference,
     export_onnx,
     probe_users,
-    write_graph,
 )
 from deeprec.first_layer import FirstLayer
 from deeprec.inference import (
@@ -41,7 +39,7 @@ from deeprec.models import (
     USER_WEIGHTS,
     open_model,
 )
-from deeprec.onnx_files import cut
+from deeprec.onnx_files import cut, write_product
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 
 
@@ -92,13 +90,6 @@ class _InParts(nn.Module):
         return *predicted, codes_BC, *first
 
 
-class _Products(nn.Module):
-    """Codes of users and of movies in, their products out."""
-
-    def forward(self, users_BC: Tensor, movies_MC: Tensor) -> Tensor:
-        return users_BC @ movies_MC.T
-
-
 @dataclass(frozen=True)
 class Parts:
     """What is taken apart: a fitted network, in eval mode, on the CPU."""
@@ -142,11 +133,7 @@ def write_products(folder: Path, config: ExportConfig) -> None:
 
     A graph works out all that it has, asked for or not: this one has nothing else.
     """
-    codes = {
-        USER_CODES: Input(torch.zeros(2, 3), axes=("batch", "codes")),
-        MOVIE_CODES: Input(torch.zeros(4, 3), axes=("movies", "codes")),
-    }
-    write_graph(_Products().eval(), codes, [PRODUCTS], folder / PRODUCT_GRAPH, config.opset)
+    write_product(folder / PRODUCT_GRAPH, USER_CODES, MOVIE_CODES, PRODUCTS, config.opset)
 
 
 @torch.no_grad()

@@ -52,10 +52,10 @@ class VectorModule(Protocol):
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a graph: an example, and the names of its first axes, of whatever length."""
+    """One input of a graph: an example, and whether its first axis is the batch."""
 
     example: Tensor
-    axes: tuple[str, ...] = ("batch",)
+    is_batch: bool = True
 
 
 def export_onnx(
@@ -120,8 +120,7 @@ def write_graph(
     Raises:
         ExportError: torch cannot write this opset.
     """
-    lengths = {name: torch.export.Dim(name) for given in inputs.values() for name in given.axes}
-    shapes = [{axis: lengths[n] for axis, n in enumerate(g.axes)} or None for g in inputs.values()]
+    batch = torch.export.Dim("batch")
     with quiet_exporter():
         program = torch.onnx.export(
             module,
@@ -129,7 +128,7 @@ def write_graph(
             dynamo=True,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=tuple(shapes),
+            dynamic_shapes=tuple({0: batch} if g.is_batch else None for g in inputs.values()),
             opset_version=opset,
             verbose=False,
         )

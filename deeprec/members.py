@@ -174,8 +174,8 @@ class FittedMovieKernel:
         inputs = {
             RATINGS: Input(torch.zeros(2, num_movies)),
             RATED: Input(torch.zeros(2, num_movies)),
-            KERNEL: Input(torch.zeros(num_movies, num_movies), axes=()),
-            SCALE: Input(torch.ones(num_movies), axes=()),
+            KERNEL: Input(torch.zeros(num_movies, num_movies), is_batch=False),
+            SCALE: Input(torch.ones(num_movies), is_batch=False),
             COUNTED: Input(torch.ones(2, 1)),
         }
         module = _ClippedKernel(self.module, material.scale).eval()
@@ -365,7 +365,7 @@ def _export_codes(
     num_codes = codes_UC.shape[1]
     codes = {
         USER_CODES: Input(torch.zeros(2, num_codes)),
-        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), axes=()),
+        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), is_batch=False),
     }
     product = _Product(material.scale).eval()
     opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import onnx.utils
+from onnx import helper
 
 from deeprec.errors import ExportError
 
@@ -53,6 +54,22 @@ def cut(path: Path, inputs: Sequence[str], outputs: Sequence[str], into: Path) -
     """Write the part of a graph that these outputs need; it is on disk when this returns."""
     onnx.utils.extract_model(path, into, list(inputs), list(outputs))
     sync(into)
+
+
+def write_product(path: Path, left: str, right: str, product: str, opset: int) -> None:
+    """Write `left @ right.T` of two float32 matrices as a graph; on disk when this returns."""
+    shapes = {left: ["rows", "codes"], right: ["columns", "codes"], product: ["rows", "columns"]}
+    left_info, right_info, product_info = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
+    node = helper.make_node("Gemm", [left, right], [product], transB=1)
+    graph = helper.make_graph([node], "product", [left_info, right_info], [product_info])
+    opsets = [helper.make_opsetid("", opset)]
+    oldest = helper.find_min_ir_version_for(opsets)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=oldest), path)
+    checked_opset(path, opset)
+    sync(path)
 
 
 def sync(path: Path) -> None:
