@@ -24,6 +24,7 @@ from deeprec.export import (
 )
 from deeprec.first_layer import FirstLayer
 from deeprec.inference import (
+    BATCH,
     FIRST_LAYER,
     MOVIE_CODES,
     PRODUCTS,
@@ -133,7 +134,12 @@ def write_products(folder: Path, config: ExportConfig) -> None:
 
     A graph works out all that it has, asked for or not: this one has nothing else.
     """
-    write_product(folder / PRODUCT_GRAPH, USER_CODES, MOVIE_CODES, PRODUCTS, config.opset)
+    matrices = {
+        USER_CODES: (BATCH, "codes"),
+        MOVIE_CODES: ("movies", "codes"),
+        PRODUCTS: (BATCH, "movies"),
+    }
+    write_product(folder / PRODUCT_GRAPH, matrices, config.opset)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deeprec.batches import DenseBatches
 from deeprec.config import ExportConfig
 from deeprec.errors import ExportError
-from deeprec.inference import PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
+from deeprec.inference import BATCH, PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
 from deeprec.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.ratings import Floats, RatingScale
 
@@ -120,7 +120,7 @@ def write_graph(
     Raises:
         ExportError: torch cannot write this opset.
     """
-    batch = torch.export.Dim("batch")
+    batch = torch.export.Dim(BATCH)
     with quiet_exporter():
         program = torch.onnx.export(
             module,

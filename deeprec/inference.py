@@ -17,6 +17,7 @@ from deeprec.config import Device
 from deeprec.errors import BundleError, DeviceError
 from deeprec.ratings import Floats, rated_cells
 
+BATCH = "batch"  # the first axis of a graph's inputs that have a row a user
 RATINGS = "ratings"
 RATED = "rated"
 PREDICTED = "predicted_ratings"
@@ -50,6 +51,7 @@ class Graph:
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
         self._inputs = {node.name: node.shape for node in session.get_inputs()}
+        self._batched = [name for name, shape in self._inputs.items() if shape[:1] == [BATCH]]
         self.device = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
 
     @property
@@ -59,8 +61,7 @@ class Graph:
 
     def run(self, feeds: Mapping[str, Floats], output: str) -> Floats:
         """One output for these inputs."""
-        result: Floats
-        (result,) = self._session.run([output], dict(feeds))
+        (result,) = self._fetch([output], feeds)
         return result
 
     def vectors(self, values_BN: sparse.csr_array[np.float32]) -> dict[str, Floats]:
@@ -73,8 +74,18 @@ class Graph:
     def predict(self, values_BN: sparse.csr_array[np.float32], **others: Floats) -> Scores:
         """Scores of every column for each row of the batch."""
         feeds = {**self.vectors(values_BN), **others}
-        predicted_BM, unclipped_BM = self._session.run([PREDICTED, UNCLIPPED], feeds)
-        return Scores(predicted_BM, unclipped_BM)
+        return Scores(*self._fetch([PREDICTED, UNCLIPPED], feeds))
+
+    def _fetch(self, outputs: list[str], feeds: Mapping[str, Floats]) -> list[Floats]:
+        """Some outputs for these inputs, each row the same in whatever batch it comes.
+
+        A row by itself would be multiplied by other kernels, which add in another order: it is
+        given twice.
+        """
+        if any(len(feeds[name]) != 1 for name in self._batched):
+            return list(self._session.run(outputs, dict(feeds)))
+        twice = {name: np.repeat(feeds[name], 2, axis=0) for name in self._batched}
+        return [result[:1] for result in self._session.run(outputs, {**feeds, **twice})]
 
 
 def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Graph:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -56,12 +56,18 @@ def cut(path: Path, inputs: Sequence[str], outputs: Sequence[str], into: Path) -
     sync(into)
 
 
-def write_product(path: Path, left: str, right: str, product: str, opset: int) -> None:
-    """Write `left @ right.T` of two float32 matrices as a graph; on disk when this returns."""
-    shapes = {left: ["rows", "codes"], right: ["columns", "codes"], product: ["rows", "columns"]}
+def write_product(path: Path, matrices: Mapping[str, Sequence[str]], opset: int) -> None:
+    """Write a graph of the first matrix times the second transposed; on disk when this returns.
+
+    Args:
+        path: the file.
+        matrices: the names of both inputs and the output, each with those of its axes.
+        opset: of the file.
+    """
+    left, right, product = matrices
     left_info, right_info, product_info = (
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in shapes.items()
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, axes)
+        for name, axes in matrices.items()
     )
     node = helper.make_node("Gemm", [left, right], [product], transB=1)
     graph = helper.make_graph([node], "product", [left_info, right_info], [product_info])

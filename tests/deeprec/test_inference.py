@@ -8,10 +8,12 @@ import torch
 from scipy import sparse
 
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.code_export import write_products
 from deeprec.config import Device, ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export import export_onnx
-from deeprec.inference import open_graph
+from deeprec.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
+from deeprec.models import PRODUCT_GRAPH
 from deeprec.ratings import RatingScale
 
 SCALE = RatingScale(0, 5)
@@ -47,6 +49,19 @@ def test_a_user_scores_alike_alone_and_in_any_batch(
         batches = [ratings_UM[start : start + batch_size] for start in range(0, 10, batch_size)]
         unclipped_UM = np.concatenate([graph.predict(batch).unclipped_BM for batch in batches])
         np.testing.assert_allclose(unclipped_UM, whole.unclipped_BM, atol=1e-5)
+
+
+def test_a_product_is_the_same_alone_and_in_any_batch(tmp_path: Path) -> None:
+    """To the last bit: who is scored again alone must find what was published."""
+    write_products(tmp_path, ExportConfig())
+    graph = open_graph(tmp_path / PRODUCT_GRAPH, "cpu")
+    rng = np.random.default_rng(0)
+    user_BC, movie_MC = (rng.normal(size=(rows, 131)).astype(np.float32) for rows in (30, 2000))
+    whole_BM = graph.run({USER_CODES: user_BC, MOVIE_CODES: movie_MC}, PRODUCTS)
+    np.testing.assert_allclose(whole_BM, user_BC @ movie_MC.T, atol=1e-4)
+    for rows in (slice(1), slice(29, 30), slice(2), slice(5, 18)):
+        some_BM = graph.run({USER_CODES: user_BC[rows], MOVIE_CODES: movie_MC}, PRODUCTS)
+        assert np.array_equal(some_BM, whole_BM[rows])
 
 
 def test_predictions_are_the_unclipped_ones_on_the_scale(
