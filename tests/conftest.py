@@ -5,6 +5,7 @@ The server is a real one on loopback, with a process worker and the project depl
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from socket import create_server
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from deeprec.config import Device
@@ -54,6 +56,7 @@ def home(tmp_path: Path) -> Home:
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,46 @@ def device(request: pytest.FixtureRequest) -> Device:
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("no NVIDIA GPU that torch can use")
     return name
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A folder of a name that the first who asks for it fills."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated(once: MakeOnce) -> Path:
+    """A Prefect home whose database has every migration, to be copied: they take seconds."""
+
+    def fill(folder: Path) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+            env=without_prefect() | {"DO_NOT_TRACK": "1", "PREFECT_HOME": str(folder)},
+            check=True,
+            capture_output=True,
+        )
+
+    return once("migrated", fill)
+
+
+def without_prefect() -> dict[str, str]:
+    """This process's environment, less Prefect's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
 
 
 @dataclass
@@ -250,12 +293,13 @@ def database() -> dict[str, str]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[PrefectServer]:
+def server(
+    tmp_path: Path, home: Home, database: dict[str, str], migrated: Path
+) -> Iterator[PrefectServer]:
     """A server with everything deployed and a worker at work, whose home is the test's."""
     port, worker_port = _free_ports(2)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
-    } | {
+    shutil.copytree(migrated, tmp_path / "prefect")
+    environment = without_prefect() | {
         "DEEPREC_HOME": str(home.path),
         "DO_NOT_TRACK": "1",
         "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
@@ -264,6 +308,7 @@ def server(tmp_path: Path, home: Home, database: dict[str, str]) -> Iterator[Pre
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
         "PREFECT_WORKER_WEBSERVER_PORT": str(worker_port),

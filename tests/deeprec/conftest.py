@@ -3,7 +3,6 @@
 Once for all of xdist's processes, in the folder that holds those of each.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from deeprec.bundles import open_bundle, write_manifest
 from deeprec.config import BlendConfig, Config, load_config
@@ -55,26 +53,6 @@ def tiny_config() -> Config:
             "warehouse.lock_timeout_s=20",
         ],
     )
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
-    """A folder of a name that the first who asks for it fills."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-
-    def make(name: str, fill: Callable[[Path], object]) -> Path:
-        folder, made = root / name, root / f"{name}.made"
-        with FileLock(root / f"{name}.lock"):
-            if not made.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                fill(folder)
-                made.touch()
-        return folder
-
-    return make
 
 
 @pytest.fixture(scope="session")

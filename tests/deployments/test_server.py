@@ -21,15 +21,13 @@ from deeprec.vectors import materialize
 PROJECT = Path(__file__).parents[2]
 POSTER = PROJECT / "deployments" / "config" / "poster.toml"
 WITHIN_S = 120
-SHORT = json.dumps(
-    [
-        "train.num_epochs=2",
-        "train.optimizer=adam",
-        "train.learning_rate=0.001",
-        "model.center=biases",
-        "model.output_activation=identity",
-    ]
-)
+SHORT = [
+    "train.num_epochs=2",
+    "train.optimizer=adam",
+    "train.learning_rate=0.001",
+    "model.center=biases",
+    "model.output_activation=identity",
+]
 END_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -110,11 +108,31 @@ def home(home: Home) -> Home:
     return home
 
 
-def run_to_the_end(server: Server, deployment: str, **parameters: str) -> None:
+def run_by_command(server: Server, deployment: str, **parameters: object) -> None:
     """Trigger a run and follow it; unless it completes the test fails, with its log."""
-    given = [f"--param={name}={value}" for name, value in parameters.items()]
+    given = [f"--param={name}={json.dumps(value)}" for name, value in parameters.items()]
     arguments = ["deployment", "run", deployment, *given, "--watch", f"--watch-timeout={WITHIN_S}"]
     server.prefect(*arguments, timeout_s=WITHIN_S + 30)
+
+
+def start(server: Server, deployment: str, **parameters: object) -> str:
+    """The id of a run that has been asked for, as a click in the server's pages asks for one."""
+    deployment_id = server.api("GET", f"/deployments/name/{deployment}")["id"]
+    begun: dict[str, Any] = server.api(
+        "POST", f"/deployments/{deployment_id}/create_flow_run", {"parameters": parameters}
+    )
+    return str(begun["id"])
+
+
+def run_to_the_end(server: Server, deployment: str, **parameters: object) -> None:
+    """Start a run and wait for it; unless it completes the test fails, with its log."""
+    run_id = start(server, deployment, **parameters)
+    deadline = time.monotonic() + WITHIN_S
+    while (state := server.api("GET", f"/flow_runs/{run_id}")["state_type"]) not in END_STATES:
+        if time.monotonic() > deadline:
+            pytest.fail(f"{deployment} is {state} after {WITHIN_S} s\n{server.worker_log()}")
+        time.sleep(0.5)
+    assert "COMPLETED" == state, server.worker_log()
 
 
 def scheduled_runs(server: Server, deployment_id: str) -> list[dict[str, Any]]:
@@ -149,8 +167,8 @@ def wait_for_a_scheduled_run(server: Server, deployment: str) -> dict[str, Any]:
 def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
     home: Home, server: Server, webhook: Webhook
 ) -> None:
-    drop = json.dumps([str(home.path / "sample")])
-    run_to_the_end(server, "nightly-flow/nightly", sources=drop, overrides=SHORT)
+    drop = [str(home.path / "sample")]
+    run_by_command(server, "nightly-flow/nightly", sources=drop, overrides=SHORT)
     assert home.predictions.exists()
     (night,) = artifacts(server, "markdown", "night")
     assert "published run" in night["data"]
@@ -158,8 +176,7 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
     assert "scores/as_the_ledger_says | healthy" in checks["data"]
 
     server.prefect("automation", "create", "--from-file", str(webhook.automation(server)))
-    run = ["deployment", "run", "nightly-flow/nightly", f'--param=sources=["{home.path}/none"]']
-    server.prefect(*run)
+    start(server, "nightly-flow/nightly", sources=[f"{home.path}/none"])
     assert "failed" in webhook.wait_for_a_call(WITHIN_S)
     assert "no such file or folder" in webhook.calls[0]
 
@@ -172,10 +189,10 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
     run_to_the_end(
         server,
         "experiment-flow/manual",
-        sources=json.dumps([str(home.path / "sample")]),
+        sources=drop,
         protocol="random-90-10",
-        only='["shallow-128"]',
-        overrides='["train.num_epochs=2"]',
+        only=["shallow-128"],
+        overrides=["train.num_epochs=2"],
     )
     (page,) = artifacts(server, "markdown", "experiment-poster")
     assert "shallow-128" in page["data"]
