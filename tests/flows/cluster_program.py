@@ -172,7 +172,7 @@ def on_ray(home: Home) -> Told:
 
 def main(folder: Path, ways: list[str]) -> None:
     home = Home(folder / "home")
-    home.path.mkdir(parents=True)
+    home.path.mkdir(parents=True, exist_ok=True)
     server = start_server(home)
     write_ratings(folder / "drop")
     server.wait_until_ready()

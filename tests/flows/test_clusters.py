@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ import pytest
 from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError
+from deeprec.home import Home
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -65,9 +67,10 @@ def is_installed(way: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def _scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def _scored(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Scored:
     """A night on threads, and every way that is installed."""
     folder = tmp_path_factory.mktemp("clusters")
+    shutil.copytree(migrated, Home(folder / "home").prefect)
     ways = ["threads", *filter(is_installed, PACKAGES)]
     settings = {
         "PYTHONPATH": str(PROJECT),

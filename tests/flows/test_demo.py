@@ -1,6 +1,7 @@
 """The pipeline on a server of its own, as a person runs it: killed, run again, left alone."""
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -107,7 +108,10 @@ def artifact_kinds(home: Home) -> set[str]:
     return {key.split("-")[0] for (key,) in keys}
 
 
-def test_the_server_ends_with_the_process_that_started_it(user: User, home: Home) -> None:
+def test_the_server_ends_with_the_process_that_started_it(
+    user: User, home: Home, migrated: Path
+) -> None:
+    shutil.copytree(migrated, home.prefect)
     with user.start("-c", START_SERVER, str(home.path)) as process:
         assert process.stdout
         port = int(process.stdout.readline())
@@ -141,8 +145,9 @@ def test_a_demo_that_was_killed_is_finished_by_the_next_and_repeated_by_a_third(
 
 
 def test_what_a_person_must_mend_is_told_in_a_sentence_and_not_tried_again(
-    user: User, home: Home
+    user: User, home: Home, migrated: Path
 ) -> None:
+    shutil.copytree(migrated, home.prefect)
     (home.path / "sample").mkdir(parents=True)
     with user.start(*DEMO, str(home.path)) as process:
         _, err = process.communicate(timeout=WITHIN_S)

@@ -125,11 +125,12 @@ class Hosts:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Hosts]:
+def hosts(tmp_path: Path, migrated: Path) -> Iterator[Hosts]:
     """Hosts that are yet to be built; they and what runs on them end with the test."""
     if not sys.platform.startswith("linux") or os.geteuid() or not shutil.which("ip"):
         pytest.skip("network namespaces need Linux, root and the command `ip`")
     made = Hosts(tmp_path)
+    shutil.copytree(migrated, tmp_path / "server")
     try:
         yield made
     finally:
