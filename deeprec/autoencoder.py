@@ -7,7 +7,7 @@ K coordinates of a kernel, R rated cells of the batch, W wanted cells of its out
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import torch
@@ -140,7 +140,7 @@ class Autoencoder(nn.Module):
     def after_first(self, first_BH: Tensor) -> Tensor:
         """B x C: the code that belongs to the first layer's sums."""
         h_BH = self._dropped(self.activation(first_BH))
-        for layer, bias_H in enumerate(self.encoder_biases_H[1:], start=1):
+        for layer, bias_H in enumerate(islice(self.encoder_biases_H, 1, None), start=1):
             h_BH = functional.linear(h_BH, self._encoder_weight_HI(layer), bias_H)
             h_BH = self._dropped(self.activation(h_BH))
         return functional.dropout(h_BH, self.code_dropout, self.training)
@@ -163,8 +163,8 @@ class Autoencoder(nn.Module):
 
     def before_last(self, code_BC: Tensor) -> Tensor:
         """B x H: the inputs of the decoder's last layer."""
-        h_BH = code_BC
-        for layer, bias_H in enumerate(self.decoder_biases_H[:-1]):
+        h_BH, num_inner = code_BC, len(self.decoder_biases_H) - 1
+        for layer, bias_H in enumerate(islice(self.decoder_biases_H, num_inner)):
             h_BH = functional.linear(h_BH, self._decoder_weight_HI(layer), bias_H)
             h_BH = self.activation(h_BH)
         return h_BH
