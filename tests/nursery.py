@@ -16,7 +16,8 @@ from functools import cache
 import matplotlib.backends.backend_agg  # noqa: F401 - and more: for the children
 import torch
 import typer  # noqa: F401
-from torch.onnx._internal import _lazy_import
+from torch._export import utils
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import deeprec.experiments
 import deeprec.nightly
@@ -26,9 +27,11 @@ from deeprec.onnx_files import quiet_exporter
 
 def main() -> None:
     """Never runs what is imported, but for an export: threads do not survive a fork."""
-    apis = _lazy_import.onnxscript_apis  # type: ignore[attr-defined]
-    read = cache(apis.get_torchlib_ops)  # else it is done at every export anew
-    apis.get_torchlib_ops = read  # type: ignore[attr-defined]
+    for owner, name in (
+        (ONNXRegistry, "from_torchlib"),
+        (utils, "_collect_all_valid_cia_ops_for_namespace"),
+    ):
+        setattr(owner, name, staticmethod(cache(getattr(owner, name))))  # else read anew each time
     with quiet_exporter():  # what the first one loads and traces is there for all
         torch.onnx.export(torch.nn.Linear(2, 2).eval(), (torch.zeros(1, 2),), verbose=False)
     gc.freeze()

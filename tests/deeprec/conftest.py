@@ -26,13 +26,17 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _functions_read_once() -> Iterator[None]:
-    """Each export has onnxscript read the sources of all its functions anew: half of its time."""
-    from torch.onnx._internal import _lazy_import  # noqa: PLC0415 - torch takes seconds
+def _read_once() -> Iterator[None]:
+    """Each export has what torch and onnxscript can do read anew: most of its time."""
+    from torch._export import utils  # noqa: PLC0415 - torch takes seconds
+    from torch.onnx._internal.exporter._registration import ONNXRegistry  # noqa: PLC0415
 
-    apis = _lazy_import.onnxscript_apis  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
+        for owner, name in (
+            (ONNXRegistry, "from_torchlib"),
+            (utils, "_collect_all_valid_cia_ops_for_namespace"),
+        ):
+            patch.setattr(owner, name, staticmethod(cache(getattr(owner, name))))
         yield
 
 
