@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deeprec.dense_layers import linear
 from deeprec.sparse_layers import Pattern, dense_at_cells, sparse_times_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -124,10 +125,10 @@ class Autoencoder(nn.Module):
 
     def first_layer(self, x_BN: Tensor, rated_BN: Tensor | None = None) -> Tensor:
         """B x H: the first layer's sums, before its activation."""
-        first_BH = functional.linear(x_BN, self.first_weight().T, self.encoder_biases_H[0])
+        first_BH = self._linear(x_BN, self.first_weight().T, self.encoder_biases_H[0])
         if self.has_rated:
             assert rated_BN is not None, "this network needs to know which columns are rated"
-            first_BH = first_BH + functional.linear(rated_BN, self.rated_weights_IH[0].T)
+            first_BH = first_BH + self._linear(rated_BN, self.rated_weights_IH[0].T)
         return first_BH
 
     def encode_sparse(self, pattern: Pattern, x_R: Tensor, rated_R: Tensor) -> Tensor:
@@ -141,16 +142,14 @@ class Autoencoder(nn.Module):
         """B x C: the code that belongs to the first layer's sums."""
         h_BH = self._dropped(self.activation(first_BH))
         for layer, bias_H in enumerate(islice(self.encoder_biases_H, 1, None), start=1):
-            h_BH = functional.linear(h_BH, self._encoder_weight_HI(layer), bias_H)
+            h_BH = self._linear(h_BH, self._encoder_weight_HI(layer), bias_H)
             h_BH = self._dropped(self.activation(h_BH))
         return functional.dropout(h_BH, self.code_dropout, self.training)
 
     def decode(self, code_BC: Tensor) -> Tensor:
         """B x N: the output that belongs to a code."""
         weight_NH = self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
-        output_BN = functional.linear(
-            self.before_last(code_BC), weight_NH, self.decoder_biases_H[-1]
-        )
+        output_BN = self._linear(self.before_last(code_BC), weight_NH, self.decoder_biases_H[-1])
         return self.output_activation(output_BN)
 
     def decode_cells(self, code_BC: Tensor, wanted: Pattern) -> Tensor:
@@ -165,7 +164,7 @@ class Autoencoder(nn.Module):
         """B x H: the inputs of the decoder's last layer."""
         h_BH, num_inner = code_BC, len(self.decoder_biases_H) - 1
         for layer, bias_H in enumerate(islice(self.decoder_biases_H, num_inner)):
-            h_BH = functional.linear(h_BH, self._decoder_weight_HI(layer), bias_H)
+            h_BH = self._linear(h_BH, self._decoder_weight_HI(layer), bias_H)
             h_BH = self.activation(h_BH)
         return h_BH
 
@@ -182,6 +181,10 @@ class Autoencoder(nn.Module):
         yield from self.encoder_weights_IH
         yield from self.decoder_weights_HI
         yield from self.rated_weights_IH
+
+    def _linear(self, x_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+        of = linear if self.training else functional.linear
+        return of(x_BI, weight_OI, bias_O)
 
     def _dropped(self, h_BH: Tensor) -> Tensor:
         return functional.dropout(h_BH, self.encoder_dropout, self.training)

@@ -1,0 +1,62 @@
+"""Linear layers over dense rows as training takes them: on a processor, oneDNN multiplies.
+
+torch leaves such products to MKL, which takes twice as long for them on processors of AMD's. They
+are equal up to the order in which numbers are added.
+
+Shape legend: B rows, I inputs, O outputs.
+"""
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+_HAS_ONEDNN = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and platform.machine() in {"x86_64", "AMD64"}
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+_LEAST_WORK = 2**23  # multiplications from which a call from Python is worth its price
+
+
+def linear(inputs_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """B x O: what `functional.linear` gives, gradients too; exporters know only that one."""
+    is_for_onednn = (
+        _HAS_ONEDNN
+        and inputs_BI.device.type == "cpu"
+        and inputs_BI.dtype == weight_OI.dtype == torch.float32
+        and len(inputs_BI) * weight_OI.numel() >= _LEAST_WORK
+    )
+    if not is_for_onednn:
+        return functional.linear(inputs_BI, weight_OI, bias_O)
+    outputs_BO: Tensor = _Linear.apply(inputs_BI, weight_OI, bias_O)  # type: ignore[no-untyped-call]
+    return outputs_BO
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:  # noqa: ANN401 - torch's own
+        ctx.save_for_backward(inputs_BI, weight_OI)
+        return _product(inputs_BI, weight_OI, bias_O)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BO: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        inputs_BI, weight_OI = ctx.saved_tensors
+        of_inputs, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            _product(gradient_BO, weight_OI.T) if of_inputs else None,
+            _product(gradient_BO.T, inputs_BI.T) if of_weight else None,
+            gradient_BO.sum(dim=0) if of_bias else None,
+        )
+
+
+def _product(left_XY: Tensor, right_ZY: Tensor, bias_Z: Tensor | None = None) -> Tensor:
+    """X x Z: the one times the other transposed."""
+    product_XZ: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - the one way to it
+        left_XY, right_ZY, bias_Z, "none", [], ""
+    )
+    return product_XZ
