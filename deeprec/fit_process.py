@@ -74,3 +74,4 @@ if __name__ == "__main__":
     except DeeprecError as error:
         _tell(error=[type(error).__name__, str(error)])
         sys.exit(1)
+    os._exit(0)  # all is written: threads of torch's have aborted a process while it was torn down
