@@ -1,7 +1,7 @@
 """Linear layers over dense rows as training takes them: on a processor, oneDNN multiplies.
 
-torch leaves such products to MKL, which takes twice as long for them on processors of AMD's. They
-are equal up to the order in which numbers are added.
+torch leaves such products to MKL, which is slower at them on processors of AMD's. They are equal up
+to the order in which numbers are added.
 
 Shape legend: B rows, I inputs, O outputs.
 """
