@@ -37,6 +37,7 @@ _RATINGS_A_USER = 200
 _NETWORKS = ((128, 256, 256), (512, 512, 1024))
 _SCALE = RatingScale(1, 5, 1)
 _NUM_PASSES = 2  # of which the last is timed
+_NUM_STEPS = 32  # of an epoch at least: its end, which weighs little on real ones, is timed too
 
 
 class StepFigures(BaseModel):
@@ -69,7 +70,7 @@ def compare_steps(
         num_turns: of each way, after a first that does not count.
         seed: of users and weights.
     """
-    ratings_UM = draw_users(max(8 * batch_size, 4096), seed)
+    ratings_UM = draw_users(max(_NUM_STEPS * batch_size, 4096), seed)
     some_UM = ratings_UM[: max(2 * batch_size, 512)]
     settings = TrainConfig(num_epochs=_NUM_PASSES, batch_size=batch_size, device="cpu")
     turns = []
