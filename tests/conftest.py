@@ -298,7 +298,8 @@ def server(
 ) -> Iterator[PrefectServer]:
     """A server with everything deployed and a worker at work, whose home is the test's."""
     port, worker_port = _free_ports(2)
-    shutil.copytree(migrated, tmp_path / "prefect")
+    if not database:
+        shutil.copytree(migrated, tmp_path / "prefect")
     environment = without_prefect() | {
         "DEEPREC_HOME": str(home.path),
         "DO_NOT_TRACK": "1",
