@@ -4,10 +4,11 @@ Once for all of xdist's processes, in the folder that holds those of each.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from deeprec.ingestion import ingest
 from deeprec.training import train
 from deeprec.vectors import materialize
 
+if TYPE_CHECKING:
+    from tests.conftest import MakeOnce
+
 NUM_USERS, NUM_RATED_MOVIES = 40, 24
 LONER = 99  # a user who has rated nothing
 UNRATED = (7000, 7001)  # movies that nobody has rated
-MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,7 +63,7 @@ def tiny_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def tiny_sources(once: MakeOnce) -> list[str]:
+def tiny_sources(once: "MakeOnce") -> list[str]:
     folder = once("sources", write_sources)
     return [str(folder / name) for name in ("ratings.csv", "movie_titles.txt", "users.dat")]
 
@@ -81,7 +84,7 @@ def write_sources(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def _trained(once: MakeOnce, tiny_config: Config, tiny_sources: list[str]) -> Path:
+def _trained(once: "MakeOnce", tiny_config: Config, tiny_sources: list[str]) -> Path:
     def fill(folder: Path) -> None:
         home = Home(folder / "home")
         ingest(home, tiny_sources, tiny_config)
@@ -128,7 +131,7 @@ class Kinds:
 
 @pytest.fixture(scope="session")
 def kinds(
-    once: MakeOnce,
+    once: "MakeOnce",
     tiny_config: Config,
     tiny_sources: list[str],
     tmp_path_factory: pytest.TempPathFactory,
