@@ -181,7 +181,7 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
     assert "no such file or folder" in webhook.calls[0]
 
     first = home.predictions.stat().st_ino
-    run_to_the_end(server, "train-flow/manual", overrides=SHORT)
+    run_by_command(server, "train-flow/manual", overrides=SHORT)
     assert 1 == len(list(home.models.iterdir()))
     run_to_the_end(server, "score-flow/manual")
     assert first != home.predictions.stat().st_ino
