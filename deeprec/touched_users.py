@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from deeprec.progress import Progress
+from deeprec.ratings import UNDATED
 from deeprec.user_lists import lists_by_user, user_ranges
 from deeprec.warehouse import Database
 
@@ -51,7 +52,8 @@ def renew_lists(warehouse: Database, progress: Progress) -> int:
         progress: told of the users done.
     """
     users_T = warehouse.table("vectors/touched_users")["user_index"].to_numpy()
-    touched = lists_by_user(warehouse.table("vectors/sorted_touched"), users_T)
+    rows = warehouse.table("vectors/ratings_of_touched", undated=UNDATED)
+    touched = lists_by_user(rows, users_T)
     if warehouse.row("vectors/num_moved")[0]:
         _copy_through(warehouse, touched, users_T, progress)
     else:

@@ -128,13 +128,18 @@ class Database:
             query.create_view(view, replace=True)
 
     @contextmanager
+    def beside(self) -> Iterator["Database"]:
+        """The same file on a connection of its own, which sees what was committed before."""
+        with self._another_connection() as connection:
+            yield Database(connection)
+
+    @contextmanager
     def reader(self, name: str, /, **parameters: object) -> Iterator[pa.RecordBatchReader]:
         """A large result as Arrow, some rows at a time, of what was committed before.
 
         It has a connection of its own: the next statement on the same one would end it.
         """
-        with _translated(), self._connection.cursor() as connection:
-            connection.execute("use warehouse")
+        with _translated(), self._another_connection() as connection:
             query = connection.sql(statement(name), params=parameters or None)
             yield query.to_arrow_reader(_ROWS_AT_ONCE)
 
@@ -163,6 +168,12 @@ class Database:
             ConfigError: the extra `s3` is not installed.
         """
         self._connection.register_filesystem(open_store())
+
+    @contextmanager
+    def _another_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._connection.cursor() as connection:
+            connection.execute("use warehouse")
+            yield connection
 
 
 @contextmanager

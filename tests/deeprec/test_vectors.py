@@ -138,6 +138,34 @@ def test_a_split_is_read_whole_whatever_the_ranges(
     assert 8 == sum(found.part(part).num_ratings for part in (Part.TRAIN, Part.DEV, Part.TEST))
 
 
+@pytest.mark.parametrize(("sorted_at_once", "written_at_once"), [(1, 1), (2, 3), (3, 2), (99, 99)])
+def test_vectors_are_the_same_whatever_the_ranges(
+    home: Home, sorted_at_once: int, written_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(home, ROWS[::-1])
+    others = {
+        "undated.csv": "user_id,movie_id,rating\n8,20,4\n8,10,0\n7,5,2\n",
+        "users.dat": "3::F::1::10::48067\n99::M::56::16::70072\n",  # who have rated nothing
+    }
+    for name, text in others.items():
+        (home.path / name).write_text(text)
+        ingest(home, [str(home.path / name)], Config())
+    monkeypatch.setattr(user_lists, "_RATINGS_SORTED_AT_ONCE", sorted_at_once)
+    monkeypatch.setattr(user_lists, "_RATINGS_WRITTEN_AT_ONCE", 2 * sorted_at_once)
+    monkeypatch.setattr(user_lists, "_USERS_WRITTEN_AT_ONCE", written_at_once)
+    materialize(home, Config())
+    with open_warehouse(home) as warehouse:
+        vectors = rating_matrix(read_users(warehouse, 0, 6, with_days=True), movie_ids(warehouse))
+    assert [3, 4, 7, 8, 9, 99] == vectors.user_ids_U.tolist()
+    assert [5, 10, 20, 30, 40] == vectors.movie_ids_M.tolist()
+    assert [0, 0, 1, 5, 7, 9, 9] == vectors.values_UM.indptr.tolist()
+    assert [4, 0, 1, 2, 3, 1, 2, 2, 3] == vectors.values_UM.indices.tolist()
+    assert [5, 2, 3, 4, 5, 0, 4, 1, 2] == vectors.values_UM.data.tolist()
+    days = [NEW_YEAR_2005 + day for day in (8, 1, 2, 0, 3, 4)]
+    expected = [days[0], UNDATED, *days[1:4], UNDATED, UNDATED, *days[4:]]
+    assert expected == days_of(vectors)
+
+
 def test_training_days_are_left_unread_when_nobody_asks(home: Home) -> None:
     take_in(home, ROWS)
     split = LastKSplit(test_k=1, dev_k=1)
