@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from deeprec.progress import Progress
-from deeprec.ratings import UNDATED
-from deeprec.user_lists import lists_by_user, user_ranges
+from deeprec.user_lists import lists_of_users, user_ranges
 from deeprec.warehouse import Database
 
 _MOST_TOUCHED = 0.25  # of all ratings; of more, sorting them all is cheaper than copying the rest
@@ -51,9 +50,8 @@ def renew_lists(warehouse: Database, progress: Progress) -> int:
         warehouse: in a transaction that has not changed the vectors, after `find_touched`.
         progress: told of the users done.
     """
-    users_T = warehouse.table("vectors/touched_users")["user_index"].to_numpy()
-    rows = warehouse.table("vectors/ratings_of_touched", undated=UNDATED)
-    touched = lists_by_user(rows, users_T)
+    users = warehouse.table("vectors/touched_users")
+    users_T, touched = users["user_index"].to_numpy(), lists_of_users(warehouse, users)
     if warehouse.row("vectors/num_moved")[0]:
         _copy_through(warehouse, touched, users_T, progress)
     else:

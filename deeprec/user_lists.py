@@ -4,7 +4,7 @@ Ratings stand in the order of their files. SQL picks out those of a range of use
 brings them into order: that takes a fraction of the time of SQL's sort, and of the memory of its
 list aggregates.
 
-Shape legend: U users, R ratings.
+Shape legend: U users, M movies, R ratings.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from scipy import sparse
 
 from deeprec.ahead import ahead
 from deeprec.progress import Progress
-from deeprec.ratings import UNDATED
+from deeprec.ratings import UNDATED, Ids, RatingMatrix
+from deeprec.stacking import Stack
 from deeprec.warehouse import Database
 
 _RATINGS_AT_ONCE = 4_000_000
 _RATINGS_SORTED_AT_ONCE = 8_000_000  # for each range the users of all ratings are looked through
 _USERS_WRITTEN_AT_ONCE = 122_880  # what DuckDB packs together; fewer wait in it until the end
 _RATINGS_WRITTEN_AT_ONCE = 2**26  # bounds memory where so many users have rated more
-Indexes = npt.NDArray[np.int32]
 
 
 def fill_lists(warehouse: Database, progress: Progress) -> None:
@@ -33,13 +33,15 @@ def fill_lists(warehouse: Database, progress: Progress) -> None:
         warehouse: in a transaction that has not touched the ratings.
         progress: told of the users done.
     """
-    num_users, _, _, _ = warehouse.row("vectors/counts")
     with warehouse.beside() as committed:
-        for lists in ahead(_lists_of_all(committed)):
+        users = committed.table("vectors/num_ratings")
+        num_ratings_U = users["num_ratings"].to_numpy()
+        runs = _runs(num_ratings_U, _USERS_WRITTEN_AT_ONCE, _RATINGS_WRITTEN_AT_ONCE)
+        done = 0
+        for lists in ahead(lists_of_users(committed, users[run]) for run in runs):
             warehouse.run_with("vectors/insert", lists)
-            progress(
-                "materialize", lists["user_index"][-1].as_py() + 1, num_users, "users' ratings"
-            )
+            done += lists.num_rows
+            progress("materialize", done, users.num_rows, "users' ratings")
 
 
 def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:
@@ -49,88 +51,48 @@ def user_ranges(num_users: int, num_ratings: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + users_at_once, num_users)
 
 
-def lists_by_user(rows: pa.Table, users_U: Indexes) -> pa.Table:
+def lists_of_users(warehouse: Database, users: pa.Table) -> pa.Table:
     """One row a user: movie indexes in ascending order, ratings and days beside them.
 
     Args:
-        rows: `user_index`, `movie_index`, `rating` and `rating_day` in any order, no pair twice.
-        users_U: ascending, everybody in `rows` among them; others get empty lists.
+        warehouse: whose ratings are read, not its vectors.
+        users: `user_index`, ascending, `user_id` and `num_ratings`.
     """
-    lists = _Lists(users_U, rows.num_rows)
-    lists.push(rows, users_U)
-    return lists.table()
+    movie_ids_M = warehouse.table("vectors/movies")["movie_id"].to_numpy()
+    num_ratings_U = users["num_ratings"].to_numpy()
+    stack = Stack(users.num_rows, int(num_ratings_U.sum()), movie_ids_M, has_days=True)
+    for run in _runs(num_ratings_U, users.num_rows, _RATINGS_SORTED_AT_ONCE):
+        stack.push(_ratings_of(warehouse, users["user_id"][run].to_numpy(), movie_ids_M))
+    ratings = stack.whole()
+    assert ratings.days_R is not None
+    columns = {
+        "movie_indexes": pa.array(ratings.values_UM.indices),
+        "ratings": pa.array(ratings.values_UM.data),
+        "rating_days": pa.array(ratings.days_R, mask=ratings.days_R == UNDATED),
+    }
+    lists = {
+        name: pa.ListArray.from_arrays(ratings.values_UM.indptr, values)
+        for name, values in columns.items()
+    }
+    return pa.table({"user_index": users["user_index"], **lists})
 
 
-class _Lists:
-    """The lists of some users in room that is taken once, filled by a range of them at a time."""
-
-    def __init__(self, users_U: Indexes, num_ratings: int) -> None:
-        self._users_U = users_U
-        self._bounds = np.zeros(len(users_U) + 1, dtype=np.int32)
-        self._movie_R = np.empty(num_ratings, dtype=np.int32)
-        self._rating_R = np.empty(num_ratings, dtype=np.float32)
-        self._day_R = np.empty(num_ratings, dtype=np.int32)
-        self._num_users = 0
-
-    def push(self, rows: pa.Table, users_U: Indexes) -> None:
-        """Take in the next users; `rows` are as `lists_by_user` has them."""
-        user_R, movie_R, rating_R, day_R = (
-            rows[name].combine_chunks().to_numpy(zero_copy_only=False)
-            for name in ("user_index", "movie_index", "rating", "rating_day")
-        )
-        pair_R = np.empty((rows.num_rows, 2), dtype=np.int32)  # moved as one number
-        pair_R[:, 0], pair_R[:, 1] = rating_R.view(np.int32), day_R
-        pairs_UM = sparse.coo_array(
-            (pair_R.view(np.int64).ravel(), (_places(user_R, users_U), movie_R)),
-            shape=(len(users_U), int(movie_R.max(initial=-1)) + 1),
-        ).tocsr()
-        start = self._bounds[self._num_users]
-        entries = slice(start, start + rows.num_rows)
-        self._bounds[self._num_users + 1 :][: len(users_U)] = start + pairs_UM.indptr[1:]
-        self._movie_R[entries] = pairs_UM.indices
-        self._rating_R.view(np.int32)[entries] = pairs_UM.data.view(np.int32)[0::2]
-        self._day_R[entries] = pairs_UM.data.view(np.int32)[1::2]
-        self._num_users += len(users_U)
-
-    def table(self) -> pa.Table:
-        """One row a user; all of them must be in by now."""
-        assert self._num_users == len(self._users_U), self._num_users
-        columns = {
-            "movie_indexes": pa.array(self._movie_R),
-            "ratings": pa.array(self._rating_R),
-            "rating_days": pa.array(self._day_R, mask=self._day_R == UNDATED),
-        }
-        lists = {
-            name: pa.ListArray.from_arrays(self._bounds, values) for name, values in columns.items()
-        }
-        return pa.table({"user_index": self._users_U, **lists})
-
-
-def _places(user_R: Indexes, users_U: Indexes) -> Indexes:
-    """Where each of the users stands among the ascending ones."""
-    first, end = (int(users_U[0]), int(users_U[-1]) + 1) if len(users_U) else (0, 0)
-    place_of_user = np.zeros(end - first, dtype=np.int32)
-    place_of_user[users_U - first] = np.arange(len(users_U), dtype=np.int32)
-    return place_of_user[user_R - first]
-
-
-def _lists_of_all(warehouse: Database) -> Iterator[pa.Table]:
-    """The lists of every user in index order, so many users at a time as are written together."""
-    num_ratings_U = warehouse.table("vectors/num_ratings")["num_ratings"].to_numpy()
-    user_U = np.arange(len(num_ratings_U), dtype=np.int32)
-    for together in _runs(num_ratings_U, _USERS_WRITTEN_AT_ONCE, _RATINGS_WRITTEN_AT_ONCE):
-        num_ratings = num_ratings_U[together]
-        lists = _Lists(user_U[together], int(num_ratings.sum()))
-        for some in _runs(num_ratings, len(num_ratings), _RATINGS_SORTED_AT_ONCE):
-            users_U = user_U[together][some]
-            rows = warehouse.table(
-                "vectors/ratings_of_users",
-                first_user=users_U[0].item(),
-                end_user=users_U[-1].item() + 1,
-                undated=UNDATED,
-            )
-            lists.push(rows, users_U)
-        yield lists.table()
+def _ratings_of(warehouse: Database, user_ids_U: Ids, movie_ids_M: Ids) -> RatingMatrix:
+    """The ratings of some users with their days, read in no order and sorted by counting."""
+    batch = pa.table({"user_id": user_ids_U, "place": np.arange(len(user_ids_U), dtype=np.int32)})
+    rows = warehouse.table_with("vectors/ratings_of_users", batch, undated=UNDATED)
+    place_R, movie_R, rating_R, day_R = (
+        rows[name].combine_chunks().to_numpy(zero_copy_only=False)
+        for name in ("place", "movie_index", "rating", "rating_day")
+    )
+    pair_R = np.stack([rating_R.view(np.int32), day_R], axis=1)  # moved as one number of both
+    shape = (len(user_ids_U), len(movie_ids_M))
+    pairs_UM = sparse.coo_array((pair_R.view(np.int64).ravel(), (place_R, movie_R)), shape).tocsr()
+    pair_R = pairs_UM.data.view(np.int32).reshape(-1, 2)
+    values_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+        (pair_R[:, 0].copy().view(np.float32), pairs_UM.indices, pairs_UM.indptr), shape
+    )
+    return RatingMatrix(user_ids_U, movie_ids_M, values_UM, pair_R[:, 1])
 
 
 def _runs(

@@ -7,7 +7,10 @@ with counted as (
     group by user_id
 )
 
-select coalesce(counted.num_ratings, 0) as num_ratings
+select
+    users.user_index,
+    users.user_id,
+    coalesce(counted.num_ratings, 0) as num_ratings
 from users
 left join counted using (user_id)
 order by users.user_index;
