@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeprec.dense_layers import linear
+from deeprec.dense_layers import linear, widened
 from deeprec.sparse_layers import Pattern, dense_at_cells, sparse_times_dense
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -58,7 +58,8 @@ class Autoencoder(nn.Module):
     """f(x) = decode(encode(x)); unless told otherwise the decoder is the encoder in reverse.
 
     Every layer is activation(W x + b), the last one too, as in the poster and in Kuchaiev and
-    Ginsburg (2017). Weights start Xavier-uniform, biases at zero.
+    Ginsburg (2017). Weights start Xavier-uniform, biases at zero. With `trains_in_bfloat16` dense
+    layers hand that on to each other in training; what is sparse stays in 32 bits.
 
     Args:
         num_columns: N, inputs and outputs.
@@ -109,6 +110,7 @@ class Autoencoder(nn.Module):
         self.tied = tied
         self.encoder_dropout = encoder_dropout
         self.code_dropout = code_dropout
+        self.trains_in_bfloat16 = False
 
     @property
     def has_rated(self) -> bool:
@@ -150,12 +152,12 @@ class Autoencoder(nn.Module):
         """B x N: the output that belongs to a code."""
         weight_NH = self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
         output_BN = self._linear(self.before_last(code_BC), weight_NH, self.decoder_biases_H[-1])
-        return self.output_activation(output_BN)
+        return widened(self.output_activation(output_BN))
 
     def decode_cells(self, code_BC: Tensor, wanted: Pattern) -> Tensor:
         """W: the wanted cells of what `decode` gives."""
         weight_NH = self._decoder_weight_HI(len(self.decoder_biases_H) - 1)
-        output_W = dense_at_cells(wanted, self.before_last(code_BC), weight_NH)
+        output_W = dense_at_cells(wanted, widened(self.before_last(code_BC)), weight_NH)
         # Not by indexing, whose gradient is made for places in any order and number.
         bias_W = self.decoder_biases_H[-1].index_select(0, wanted.column_R)
         return self.output_activation(output_W + bias_W)
@@ -183,8 +185,9 @@ class Autoencoder(nn.Module):
         yield from self.rated_weights_IH
 
     def _linear(self, x_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-        of = linear if self.training else functional.linear
-        return of(x_BI, weight_OI, bias_O)
+        if not self.training:
+            return functional.linear(x_BI, weight_OI, bias_O)
+        return linear(x_BI, weight_OI, bias_O, in_bfloat16=self.trains_in_bfloat16)
 
     def _dropped(self, h_BH: Tensor) -> Tensor:
         return functional.dropout(h_BH, self.encoder_dropout, self.training)

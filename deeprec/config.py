@@ -234,11 +234,18 @@ class TrainConfig(_Section):
         description="that share an autoencoder's steps, each on a GPU or on its part of the cores; "
         "lbfgs, rprop and other kinds of models take one",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of an autoencoder's dense layers in training; bfloat16 pays on a GPU and on "
+        "processors that know it; weights and sparse layers stay in 32 bits",
+    )
     seed: int = Field(0, ge=0)
     device: Device = "auto"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.precision == "bfloat16" and self.takes_everything:
+            raise ValueError(f"{self.optimizer} needs what bfloat16 rounds off; use float32")
         if (self.l2 or self.kernel_l2) and self.loss == "mean":
             raise ValueError('l2 and kernel_l2 belong to loss = "sum"; a mean has weight_decay')
         if self.refeed_steps and (self.takes_everything or self.hide_fraction):

@@ -1,7 +1,9 @@
-"""Linear layers over dense rows as training takes them: on a processor, oneDNN multiplies.
+"""Linear layers over dense rows as training takes them.
 
-torch leaves such products to MKL, which is slower at them on processors of AMD's. They are equal up
-to the order in which numbers are added.
+On a processor oneDNN multiplies: torch leaves products in 32 bits to MKL, which is slower at them
+on processors of AMD's. They are equal up to the order in which numbers are added. In bfloat16,
+which keeps 8 bits of each factor and result, torch itself goes to oneDNN, and on a GPU to its
+tensor cores; sums are in 32 bits everywhere, and so are weights and what moves them.
 
 Shape legend: B rows, I inputs, O outputs.
 """
@@ -22,8 +24,24 @@ _HAS_ONEDNN = (
 _LEAST_WORK = 2**23  # multiplications from which a call from Python is worth its price
 
 
-def linear(inputs_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """B x O: what `functional.linear` gives, gradients too; exporters know only that one."""
+def linear(
+    inputs_BI: Tensor,
+    weight_OI: Tensor,
+    bias_O: Tensor | None = None,
+    *,
+    in_bfloat16: bool = False,
+) -> Tensor:
+    """B x O: what `functional.linear` gives, gradients too; exporters know only that one.
+
+    Args:
+        inputs_BI: of either type where the product is in bfloat16.
+        weight_OI: in 32 bits, as its gradient will be.
+        bias_O: the same.
+        in_bfloat16: whether that is what is multiplied, and given (Micikevicius et al. 2018).
+    """
+    if in_bfloat16:
+        offset_O = None if bias_O is None else bias_O.bfloat16()
+        return functional.linear(inputs_BI.bfloat16(), weight_OI.bfloat16(), offset_O)
     is_for_onednn = (
         _HAS_ONEDNN
         and inputs_BI.device.type == "cpu"
@@ -34,6 +52,11 @@ def linear(inputs_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -
         return functional.linear(inputs_BI, weight_OI, bias_O)
     outputs_BO: Tensor = _Linear.apply(inputs_BI, weight_OI, bias_O)  # type: ignore[no-untyped-call]
     return outputs_BO
+
+
+def widened(values: Tensor) -> Tensor:
+    """The same, in 32 bits where they are in bfloat16."""
+    return values.float() if values.dtype == torch.bfloat16 else values
 
 
 class _Linear(torch.autograd.Function):

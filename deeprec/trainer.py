@@ -82,6 +82,7 @@ def fit(
     device = resolve_device(settings.device)
     fitted = np.flatnonzero(np.diff(train_UN.indptr))
     rows = open_rows(train_UN, group.own(fitted), device)
+    network.autoencoder.trains_in_bfloat16 = settings.precision == "bfloat16"
     held_out = _HeldOut.of(train_UN, dev_UN, scale, group)
     watched = _HeldOut.of(train_UN, watched_UN, scale, group)
     course = Course(

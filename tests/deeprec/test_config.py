@@ -79,6 +79,7 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
         ('train={refeed_steps=1, loss="sum"}', 'refeed_steps go with loss = "mean" only'),
         ('train={weight_decay=1, optimizer="lbfgs"}', "lbfgs has no weight_decay"),
         ('train={weight_decay=1, optimizer="rprop"}', "rprop has no weight_decay"),
+        ('train={precision="bfloat16", optimizer="rprop"}', "rprop needs what bfloat16 rounds off"),
         ('train={lr_milestones=[3], optimizer="rprop"}', "rprop finds its own rates"),
         (
             "train={hide_fraction=0.5, hidden_weight=0, visible_weight=0}",

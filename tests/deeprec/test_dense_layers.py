@@ -4,6 +4,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from deeprec import dense_layers
+from deeprec.config import Device
+
+BFLOAT16_STEP = 2**-7  # between a number and the next
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
@@ -38,3 +41,35 @@ def test_what_needs_no_gradient_gets_none() -> None:
     torch.autograd.backward(dense_layers.linear(inputs_BI, weight_OI).sum())
     assert inputs_BI.grad is None
     torch.testing.assert_close(inputs_BI.sum(dim=0).expand(150, -1), weight_OI.grad)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_in_bfloat16_factors_and_results_are_rounded_and_gradients_are_wide(
+    device: Device, *, has_bias: bool
+) -> None:
+    torch.manual_seed(0)
+    drawn = [torch.randn(*shape, device=device) for shape in ((600, 140), (130, 140), (130,))]
+    inputs_BI, weight_OI, bias_O = (part.clone().requires_grad_() for part in drawn)
+    told_O = bias_O if has_bias else None
+    outputs_BO = dense_layers.linear(inputs_BI, weight_OI, told_O, in_bfloat16=True)
+    assert torch.bfloat16 == outputs_BO.dtype
+    rounded_BI, rounded_OI = (part.bfloat16().double() for part in drawn[:2])
+    expected_BO = rounded_BI @ rounded_OI.T + (drawn[2].bfloat16().double() if has_bias else 0)
+    torch.testing.assert_close(
+        outputs_BO.double(), expected_BO, rtol=BFLOAT16_STEP, atol=BFLOAT16_STEP
+    )
+    torch.autograd.backward(dense_layers.widened(outputs_BO).sum())
+    assert weight_OI.grad is not None
+    assert inputs_BI.grad is not None
+    assert torch.float32 == inputs_BI.grad.dtype == weight_OI.grad.dtype
+    expected_OI = rounded_BI.sum(dim=0).expand(130, -1)
+    torch.testing.assert_close(
+        weight_OI.grad.double(), expected_OI, rtol=BFLOAT16_STEP, atol=BFLOAT16_STEP
+    )
+
+
+def test_only_bfloat16_is_widened() -> None:
+    for dtype in (torch.float32, torch.float64):
+        values = torch.zeros(2, dtype=dtype)
+        assert values is dense_layers.widened(values)
+    assert torch.float32 == dense_layers.widened(torch.zeros(2, dtype=torch.bfloat16)).dtype
