@@ -38,6 +38,7 @@ _RATINGS_A_USER = 200
 _NETWORKS = ((128, 256, 256), (512, 512, 1024))
 _SCALE = RatingScale(1, 5, 1)
 _NUM_PASSES = 2  # of which the last is timed
+_CPU = torch.device("cpu")
 _NUM_STEPS = 32  # of an epoch at least: its end, which weighs little on real ones, is timed too
 
 
@@ -82,8 +83,8 @@ def compare_steps(
         by_cells = ratings_UM.shape[0] / result.epochs[-1].seconds
         ours = RatingPredictor(Autoencoder(_NUM_MOVIES, hidden_layers, seed=seed))
         dense, our_dense = (
-            some_UM.shape[0] / _dense_pass(dense_way, some_UM, settings)
-            for dense_way in (_plain_network(hidden_layers), ours)
+            some_UM.shape[0] / dense_pass(dense_way, some_UM, settings, _CPU)
+            for dense_way in (plain_network(_NUM_MOVIES, hidden_layers), ours)
         )
         turns.append((by_cells, dense, our_dense))
     by_cells, dense, our_dense = (median(way) for way in zip(*turns[1:], strict=True))
@@ -98,33 +99,41 @@ def compare_steps(
     )
 
 
-def _plain_network(hidden_layers: tuple[int, ...]) -> nn.Sequential:
+def plain_network(num_columns: int, hidden_layers: tuple[int, ...]) -> nn.Sequential:
     """The layers of an `Autoencoder` as published code has them."""
-    encoder = [_NUM_MOVIES, *hidden_layers]
+    encoder = [num_columns, *hidden_layers]
     widths = [*encoder, *encoder[-2::-1]]
     layers = ((nn.Linear(inputs, outputs), nn.SELU()) for inputs, outputs in pairwise(widths))
     return nn.Sequential(*chain.from_iterable(layers))
 
 
-def _dense_pass(
-    network: nn.Module, ratings_UM: sparse.csr_array[np.float32], settings: TrainConfig
+def dense_pass(
+    network: nn.Module,
+    ratings_UM: sparse.csr_array[np.float32],
+    settings: TrainConfig,
+    device: torch.device,
 ) -> float:
-    """Seconds of a pass that fills in every cell and masks the loss."""
+    """Seconds of a pass that fills in every cell and masks the loss, and of re-fed steps."""
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.learning_rate, momentum=settings.momentum, fused=True
     )
     network.train()
-    batches = DenseBatches(settings.batch_size, _NUM_MOVIES, torch.device("cpu"))
+    batches = DenseBatches(settings.batch_size, ratings_UM.shape[1], device)
     started = 0.0
     with kept_memory():
         for _ in range(_NUM_PASSES):
             started = time.perf_counter()
             for batch in batches.of(ratings_UM):
-                optimizer.zero_grad(set_to_none=True)
-                predicted_BM = network(batch.ratings_BM)
-                loss = masked_mse(predicted_BM, batch.ratings_BM, batch.rated_BM)
-                torch.autograd.backward(loss)
-                optimizer.step()
+                fed_BM, rated_BM = batch.ratings_BM, batch.rated_BM
+                for _ in range(1 + settings.refeed_steps):
+                    optimizer.zero_grad(set_to_none=True)
+                    predicted_BM = network(fed_BM)
+                    loss = masked_mse(predicted_BM, fed_BM, rated_BM)
+                    torch.autograd.backward(loss)
+                    optimizer.step()
+                    fed_BM, rated_BM = predicted_BM.detach(), torch.ones_like(rated_BM)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
         return time.perf_counter() - started
 
 

@@ -4,6 +4,7 @@ Shape legend: B users in a batch, N movies of the warehouse, M movies of the voc
 model's code, K a code as it is kept.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +12,13 @@ import numpy as np
 
 from deeprec.bundles import Bundle
 from deeprec.errors import BundleError
-from deeprec.last_layer import LOWEST_SELU, before_activation
+from deeprec.last_layer import LOWEST_SELU, activate, before_activation
 from deeprec.models import Factors, Model, factors_of
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
+
+BatchScores = Callable[[RatingMatrix, int], Iterator[tuple[slice, Floats]]]
+CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,25 @@ class FactoredPredictor:
         """B x N: predictions before activation and clip, in the order of those after them."""
         return self.factors.products(code_BK, self.movie_codes_NK)
 
+    def unclipped_batches(
+        self, users: RatingMatrix, batch_size: int
+    ) -> Iterator[tuple[slice, Floats]]:
+        """See `Predictor`; in one product of all movies, those that the model does not know too."""
+        for first in range(0, users.num_users, CODES_AT_ONCE):
+            code_SK = self.user_codes(users.select_rows(slice(first, first + CODES_AT_ONCE)))
+            for start in range(0, len(code_SK), batch_size):
+                product_BN = self.products(code_SK[start : start + batch_size])
+                rows = slice(first + start, first + start + len(product_BN))
+                yield rows, activate(product_BN, self.factors.activation)
+
+
+def all_scores(predictor: Predictor) -> BatchScores:
+    """The predictor's `unclipped_batches`, as products where its model's scores are such."""
+    factors = factors_of(predictor.model)
+    if factors is None or not _reaches_scale(factors, predictor.bundle):
+        return predictor.unclipped_batches
+    return FactoredPredictor(predictor, factors).unclipped_batches
+
 
 def require_factors(bundle: Bundle, model: Model) -> Factors:
     """The bundle's model in factors.
@@ -89,9 +112,14 @@ def require_factors(bundle: Bundle, model: Model) -> Factors:
             "linear, or SELU without centring; this model's predictions are no products of a "
             'code a user and a code a movie: use score.storage = "dense"'
         )
-    if factors.activation == "selu" and bundle.manifest.scale.minimum < LOWEST_SELU:
+    if not _reaches_scale(factors, bundle):
         raise BundleError(
             f'{bundle.path}: score.storage = "factored" cannot keep ratings below '
             f'{LOWEST_SELU:.2f} behind a SELU: use score.storage = "dense"'
         )
     return factors
+
+
+def _reaches_scale(factors: Factors, bundle: Bundle) -> bool:
+    """Whether products come to any rating on the scale."""
+    return factors.activation != "selu" or bool(bundle.manifest.scale.minimum >= LOWEST_SELU)

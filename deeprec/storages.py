@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
-from deeprec.factored import FactoredPredictor
+from deeprec.factored import CODES_AT_ONCE, BatchScores, FactoredPredictor, all_scores
 from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
@@ -26,7 +26,6 @@ from deeprec.prediction import (
 from deeprec.ratings import Floats, Ids, RatingMatrix
 from deeprec.warehouse import Database
 
-_CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
 _BLOCK_MOVIES = 512  # whose ratings are one list: a pair is found in the fewest, in milliseconds
 
 
@@ -66,9 +65,9 @@ def open_storage(config: ScoreConfig, predictor: Predictor, schema: pa.Schema) -
         case "factored":
             return FactoredStorage(config, FactoredPredictor.of(predictor), schema)
         case "rows":
-            return RowStorage(config, predictor, schema)
+            return RowStorage(config, predictor, all_scores(predictor), schema)
         case "dense":
-            return DenseStorage(config, predictor, schema)
+            return DenseStorage(config, predictor, all_scores(predictor), schema)
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ class DenseStorage:
 
     config: ScoreConfig
     predictor: Predictor
+    unclipped_batches: BatchScores
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
@@ -129,6 +129,7 @@ class RowStorage:
 
     config: ScoreConfig
     predictor: Predictor
+    unclipped_batches: BatchScores
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
@@ -156,7 +157,7 @@ def _score_densely(
     config, bundle = storage.config, storage.predictor.bundle
     hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
     recommended = []
-    for rows, value_BN in storage.predictor.unclipped_batches(users, config.batch_size):
+    for rows, value_BN in storage.unclipped_batches(users, config.batch_size):
         in_hundredths(value_BN, bundle, out_BN=hundredths_SN[rows])
         batch = users.select_rows(rows)
         best = _Best.of(batch, value_BN, config.top_n)
@@ -176,8 +177,8 @@ class FactoredStorage:
         """See `Storage`."""
         codes: list[pa.Table] = []
         recommended: list[pa.Table] = []
-        for start in range(0, users.num_users, _CODES_AT_ONCE):
-            batch = users.select_rows(slice(start, start + _CODES_AT_ONCE))
+        for start in range(0, users.num_users, CODES_AT_ONCE):
+            batch = users.select_rows(slice(start, start + CODES_AT_ONCE))
             code_BK = self.predictor.user_codes(batch)
             codes.append(self._table("user_id", batch.user_ids_U, code_BK))
             recommended.extend(self._recommended(batch, code_BK))

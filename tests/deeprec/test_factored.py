@@ -11,11 +11,11 @@ import pytest
 from deeprec.bundles import open_bundle
 from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, ExportError
-from deeprec.factored import FactoredPredictor
+from deeprec.factored import FactoredPredictor, all_scores
 from deeprec.home import Home
 from deeprec.last_layer import activate
 from deeprec.prediction import Predictor
-from deeprec.ratings import Floats
+from deeprec.ratings import Floats, RatingMatrix
 from deeprec.scoring import score
 from deeprec.training import train
 from deeprec.vectors import movie_ids, rating_matrix, read_users
@@ -60,21 +60,39 @@ def told(bundle: Path, storage: str) -> Config:
     return load_config(None, [*FACTORED, f"score.bundle={bundle}", f"score.storage={storage}"])
 
 
-def test_a_product_is_what_the_graph_predicts(factored: tuple[Home, Path]) -> None:
-    """Of users and movies that the model knows, and of those for whom the biases answer."""
-    home, path = factored
+def predictor_of(home: Home, path: Path) -> tuple[Predictor, RatingMatrix]:
+    """A bundle's over the movies of a home, and everybody there."""
     with open_warehouse(home) as warehouse:
-        ids_N = movie_ids(warehouse)
-        everyone = rating_matrix(read_users(warehouse, 0, 10**6), ids_N)
+        everyone = rating_matrix(read_users(warehouse, 0, 10**6), movie_ids(warehouse))
     bundle = open_bundle(path)
-    predictor = Predictor.over(bundle, bundle.model("cpu"), everyone)
+    return Predictor.over(bundle, bundle.model("cpu"), everyone), everyone
+
+
+def test_a_product_is_what_the_graph_predicts(
+    factored: tuple[Home, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of users and movies that the model knows, and of those for whom the biases answer."""
+    predictor, everyone = predictor_of(*factored)
     products = FactoredPredictor.of(predictor)
     assert {LONER} < set(everyone.user_ids_U.tolist())
-    assert set(UNRATED) < set(ids_N.tolist())
+    assert set(UNRATED) < set(everyone.movie_ids_M.tolist())
     for rows, scores in predictor.batches(everyone, 9):
         product_BN = products.products(products.user_codes(everyone.select_rows(rows)))
         found_BN = activate(product_BN, products.factors.activation)
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
+    monkeypatch.setattr("deeprec.factored.CODES_AT_ONCE", 18)  # so that it takes several
+    batches = (predictor.unclipped_batches, all_scores(predictor))
+    pairs = list(zip(*(way(everyone, 9) for way in batches), strict=True))
+    assert everyone.num_users > 18
+    assert everyone.num_users == pairs[-1][0][0].stop
+    for (rows, unclipped_BN), (rows_of_products, found_BN) in pairs:
+        assert rows == rows_of_products
+        np.testing.assert_allclose(found_BN, unclipped_BN, rtol=0, atol=1e-5)
+
+
+def test_what_is_no_product_is_scored_by_its_graph(kinds: "Kinds") -> None:
+    predictor, _ = predictor_of(kinds.home, kinds.bundles["user-kernel"])
+    assert predictor.unclipped_batches == all_scores(predictor)
 
 
 def test_codes_that_the_graph_does_not_agree_with_are_not_sealed(
