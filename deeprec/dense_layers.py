@@ -22,6 +22,7 @@ _HAS_ONEDNN = (
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
 _LEAST_WORK = 2**23  # multiplications from which a call from Python is worth its price
+_WIDE = 2**12  # columns from which MKL is the slower one at any product
 
 
 def linear(
@@ -72,9 +73,16 @@ class _Linear(torch.autograd.Function):
         of_inputs, of_weight, of_bias = ctx.needs_input_grad
         return (
             _product(gradient_BO, weight_OI.T) if of_inputs else None,
-            _product(gradient_BO.T, inputs_BI.T) if of_weight else None,
+            _weight_gradient(gradient_BO, inputs_BI) if of_weight else None,
             gradient_BO.sum(dim=0) if of_bias else None,
         )
+
+
+def _weight_gradient(gradient_BO: Tensor, inputs_BI: Tensor) -> Tensor:
+    """O x I: the one transposed times the other; oneDNN copies the left one, MKL neither."""
+    if max(gradient_BO.shape[1], inputs_BI.shape[1]) < _WIDE:
+        return gradient_BO.T @ inputs_BI
+    return _product(gradient_BO.T, inputs_BI.T)
 
 
 def _product(left_XY: Tensor, right_ZY: Tensor, bias_Z: Tensor | None = None) -> Tensor:

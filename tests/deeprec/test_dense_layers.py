@@ -11,16 +11,22 @@ BFLOAT16_STEP = 2**-7  # between a number and the next
 
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize(
-    ("num_rows", "dtype"),
-    [(600, torch.float32), (3, torch.float32), (600, torch.float64)],
-    ids=["by oneDNN", "too few rows", "other numbers"],
+    ("num_rows", "num_outputs", "dtype"),
+    [
+        (600, 130, torch.float32),
+        (16, 4100, torch.float32),
+        (3, 130, torch.float32),
+        (600, 130, torch.float64),
+    ],
+    ids=["by oneDNN", "wide", "too few rows", "other numbers"],
 )
 def test_a_layer_and_its_gradients_are_torchs(
-    num_rows: int, dtype: torch.dtype, *, has_bias: bool
+    num_rows: int, num_outputs: int, dtype: torch.dtype, *, has_bias: bool
 ) -> None:
     """The weight stands as a transposed view too, as an encoder's does."""
     torch.manual_seed(0)
-    drawn = [torch.randn(*shape, dtype=dtype) for shape in ((num_rows, 140), (140, 130), (130,))]
+    shapes = ((num_rows, 140), (140, num_outputs), (num_outputs,))
+    drawn = [torch.randn(*shape, dtype=dtype) for shape in shapes]
 
     def both(layer: str) -> tuple[Tensor, ...]:
         inputs_BI, weight_IO, bias_O = (part.clone().requires_grad_() for part in drawn)
