@@ -25,6 +25,7 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.machine import this_machine
+from benchmarks.night import NUM_MOVIES
 from benchmarks.training import dense_pass, plain_network
 from deeprec.autoencoder import Autoencoder, RatingPredictor
 from deeprec.config import load_config
@@ -36,6 +37,7 @@ from deeprec.vectors import read_scale, read_split
 from deeprec.warehouse import read_warehouse
 
 _NETWORKS = (((128, 256, 256), 0), ((512, 512, 1024), 1))  # widths, re-fed steps
+_NETFLIX_USERS, _NETFLIX_RATINGS = 480_189, 98_000_000
 _BATCH_SIZE = 1024
 _NUM_PASSES = 2  # of which the last is timed
 _FLOAT = 4  # bytes
@@ -84,12 +86,11 @@ class EpochFigures(BaseModel):
     product_seconds: float
 
     def __str__(self) -> str:
-        name = "-".join(map(str, self.hidden_layers)) + (", re-fed" if self.refeed_steps else "")
         ratio = self.users_a_second / self.dense_users_a_second
         return (
-            f"| {name} | {self.precision} | {self.seconds:.2f} | {self.users_a_second:,.0f} "
-            f"| {self.dense_users_a_second:,.0f} | {ratio:.1f} | {self.memory_seconds:.2f} "
-            f"| {self.product_seconds:.2f} |"
+            f"| {_name(self.hidden_layers, self.refeed_steps)} | {self.precision} "
+            f"| {self.seconds:.2f} | {self.users_a_second:,.0f} | {self.dense_users_a_second:,.0f} "
+            f"| {ratio:.1f} | {self.memory_seconds:.2f} | {self.product_seconds:.2f} |"
         )
 
 
@@ -131,6 +132,10 @@ def run_epochs(
                 memory_seconds=work.num_bytes / _copy_rate(device),
                 product_seconds=work.num_operations / _product_rate(device, precision),
             )
+
+
+def _name(hidden: Sequence[int], refed: int) -> str:
+    return "-".join(map(str, hidden)) + (", re-fed" if refed else "")
 
 
 def _copy_rate(device: torch.device) -> float:
@@ -178,6 +183,13 @@ def main(
     typer.echo("|---|---|---:|---:|---:|---:|---:|---:|")
     for figures in run_epochs(home, found, dense_users, overrides or []):
         typer.echo(str(figures))
+    typer.echo(f"\nOf {_NETFLIX_USERS:,} users with {_NETFLIX_RATINGS:,} training ratings:")
+    for hidden, refed in _NETWORKS:
+        work = Work.of(_NETFLIX_USERS, NUM_MOVIES, _NETFLIX_RATINGS, hidden, refed)
+        typer.echo(
+            f"{_name(hidden, refed)}: {work.num_bytes / 1e9:,.0f} GB, "
+            f"{work.num_operations / 1e12:.1f} million million operations"
+        )
 
 
 if __name__ == "__main__":
