@@ -6,10 +6,10 @@ HOME has a materialized split, as `benchmarks.night` leaves one. The same users 
 `deeprec` and, some of them, by a loop over dense batches as published code has it, with its second,
 re-fed step where ours has one; each second pass is timed, the epoch's end with it.
 
-Beside it stands the least time in which this device could move the bytes of an epoch, and do its
+Beside it stands about what this device takes to move the bytes of an epoch, and to do its
 operations, at the rates of a large copy and of a large product that are measured first. The
-arithmetic (`Work`) counts each array that a step reads or writes once an operation, as if no cache
-held it: 200 ratings a user make it the memory's matter, dense re-feeding that of both.
+arithmetic (`Work`) counts four bytes of each number that a step reads or writes, once an operation,
+as if no cache held it.
 """
 
 import time
@@ -29,6 +29,7 @@ from benchmarks.night import NUM_MOVIES
 from benchmarks.training import dense_pass, plain_network
 from deeprec.autoencoder import Autoencoder, RatingPredictor
 from deeprec.config import load_config
+from deeprec.dense_layers import linear
 from deeprec.device import resolve_device
 from deeprec.home import Home
 from deeprec.splits import Part
@@ -58,7 +59,8 @@ class Work:
     def of(
         cls, num_users: int, num_columns: int, num_ratings: int, hidden: Sequence[int], refed: int
     ) -> "Work":
-        """Of an untied network whose decoder mirrors its encoder."""
+        """Of an untied network whose decoder mirrors its encoder, re-fed once or not at all."""
+        assert refed <= 1, refed
         num_steps = -(-num_users // _BATCH_SIZE)
         outer, inner = num_columns * hidden[0], sum(one * other for one, other in pairwise(hidden))
         num_weights = 2 * (outer + inner)
@@ -102,7 +104,7 @@ def run_epochs(
     Args:
         home: of a materialized split.
         device: to train on.
-        num_dense: users of the dense loop, whole batches of them.
+        num_dense: users of the dense loop.
         overrides: of the configuration, for the split.
     """
     config = load_config(None, overrides)
@@ -111,6 +113,7 @@ def run_epochs(
         scale = read_scale(warehouse, train)
     ratings_UM = train.values_UM[np.flatnonzero(np.diff(train.values_UM.indptr))]
     dense_UM = ratings_UM[:num_dense]
+    copy_rate = _copy_rate(device)
     for hidden, refed in _NETWORKS:
         for precision in ("float32", "bfloat16"):
             update = {"num_epochs": _NUM_PASSES, "batch_size": _BATCH_SIZE, "device": device.type}
@@ -129,7 +132,7 @@ def run_epochs(
                 seconds=seconds,
                 users_a_second=ratings_UM.shape[0] / seconds,
                 dense_users_a_second=dense_UM.shape[0] / dense_seconds,
-                memory_seconds=work.num_bytes / _copy_rate(device),
+                memory_seconds=work.num_bytes / copy_rate,
                 product_seconds=work.num_operations / _product_rate(device, precision),
             )
 
@@ -146,10 +149,12 @@ def _copy_rate(device: torch.device) -> float:
 
 
 def _product_rate(device: torch.device, precision: str) -> float:
-    """Operations a second of a product of square matrices."""
+    """Operations a second of a product of square matrices, as a layer does it."""
     size = 8192 if device.type == "cuda" else 2048
     factor = torch.ones(size, size, device=device, dtype=getattr(torch, precision))
-    return 2 * size**3 / _least_seconds(lambda: factor @ factor, device)
+    in_bfloat16 = precision == "bfloat16"
+    seconds = _least_seconds(lambda: linear(factor, factor, in_bfloat16=in_bfloat16), device)
+    return 2 * size**3 / seconds
 
 
 def _least_seconds(work: Callable[[], object], device: torch.device) -> float:

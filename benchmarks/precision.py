@@ -50,6 +50,7 @@ def compare_precisions(
         settings: of the run, as options of `deeprec`.
         seeds: of the weights and the batches; the split is the same for all.
     """
+    home.mkdir(parents=True)
     at = ["--home", str(home), "--json"]
     measured(["deeprec.cli", "ingest", str(source), *at])
     measured(["deeprec.cli", "materialize", *at, *settings])
@@ -59,6 +60,7 @@ def compare_precisions(
             told = [f"--set=train.precision={precision}", f"--set=train.seed={seed}"]
             report, _ = measured(["deeprec.cli", "train", *at, *settings, *told])
             of_it.append(TrainReport.model_validate(report))
+            assert of_it[-1].changed, "an earlier fit of the same was found"
     for precision, of_it in reports.items():
         rmse_by_epoch = ([epoch.dev_rmse for epoch in report.epochs] for report in of_it)
         yield PrecisionFigures(

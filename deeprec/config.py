@@ -236,8 +236,8 @@ class TrainConfig(_Section):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="of an autoencoder's dense layers in training; bfloat16 pays on a GPU and on "
-        "processors that know it; weights and sparse layers stay in 32 bits",
+        description="of an autoencoder's dense layers in training; bfloat16 is for devices that "
+        "multiply it faster; weights and sparse layers stay in 32 bits",
     )
     seed: int = Field(0, ge=0)
     device: Device = "auto"

@@ -1,9 +1,9 @@
 """Linear layers over dense rows as training takes them.
 
-On a processor oneDNN multiplies: torch leaves products in 32 bits to MKL, which is slower at them
-on processors of AMD's. They are equal up to the order in which numbers are added. In bfloat16,
-which keeps 8 bits of each factor and result, torch itself goes to oneDNN, and on a GPU to its
-tensor cores; sums are in 32 bits everywhere, and so are weights and what moves them.
+On a processor oneDNN does nearly all products: torch leaves those in 32 bits to MKL, which is
+slower at most of them on processors of AMD's. They are equal up to the order in which numbers are
+added. In bfloat16, which keeps 8 bits of each factor and result, torch itself goes to oneDNN, and
+on a GPU to its tensor cores; weights and what moves them stay in 32 bits.
 
 Shape legend: B rows, I inputs, O outputs.
 """

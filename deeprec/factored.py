@@ -17,7 +17,7 @@ from deeprec.models import Factors, Model, factors_of
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
 
-BatchScores = Callable[[RatingMatrix, int], Iterator[tuple[slice, Floats]]]
+BatchScorer = Callable[[RatingMatrix, int], Iterator[tuple[slice, Floats]]]
 CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
 
 
@@ -91,7 +91,7 @@ class FactoredPredictor:
                 yield rows, activate(product_BN, self.factors.activation)
 
 
-def all_scores(predictor: Predictor) -> BatchScores:
+def batch_scorer(predictor: Predictor) -> BatchScorer:
     """The predictor's `unclipped_batches`, as products where its model's scores are such."""
     factors = factors_of(predictor.model)
     if factors is None or not _reaches_scale(factors, predictor.bundle):

@@ -1,7 +1,7 @@
 """Dense re-feeding: what a network predicts is fed to it again, as if every cell were rated.
 
-Kuchaiev and Ginsburg (2017), section 2.2. Rows go through a few at a time, their gradients added
-up: of all B x N cells only the fed ones are held at once.
+Kuchaiev and Ginsburg (2017), section 2.2. Rows go through some at a time, their gradients added
+up: of all B x N cells the fed ones are held at once, and of what is made of them a bounded number.
 
 Shape legend: B rows of a batch, N columns, R rated cells.
 """
@@ -22,7 +22,8 @@ from deeprec.rated_rows import RatedRows
 if TYPE_CHECKING:
     from deeprec.config import TrainConfig
 
-_ROWS_AT_ONCE = {"cpu": 256, "cuda": 4096}  # by device; a GPU idles over few
+_ROWS_AT_ONCE = 256
+_CELLS_AT_ONCE_ON_GPU = 2**26  # or more, if these are not as many rows; it idles over few
 
 
 @dataclass
@@ -53,7 +54,9 @@ class Refeeding:
         for _ in range(self.settings.refeed_steps):
             assert self._fed_BN is not None, "there is nothing to feed before a first step"
             next_BN = torch.empty_like(self._fed_BN)
-            at_once = _ROWS_AT_ONCE[next_BN.device.type]
+            at_once = _ROWS_AT_ONCE
+            if next_BN.is_cuda:
+                at_once = max(at_once, _CELLS_AT_ONCE_ON_GPU // next_BN.shape[1])
             yield [
                 partial(self._loss, slice(start, start + at_once), self._fed_BN, next_BN)
                 for start in range(0, max(len(next_BN), 1), at_once)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
-from deeprec.factored import CODES_AT_ONCE, BatchScores, FactoredPredictor, all_scores
+from deeprec.factored import CODES_AT_ONCE, BatchScorer, FactoredPredictor, batch_scorer
 from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
@@ -65,9 +65,9 @@ def open_storage(config: ScoreConfig, predictor: Predictor, schema: pa.Schema) -
         case "factored":
             return FactoredStorage(config, FactoredPredictor.of(predictor), schema)
         case "rows":
-            return RowStorage(config, predictor, all_scores(predictor), schema)
+            return RowStorage(config, predictor, batch_scorer(predictor), schema)
         case "dense":
-            return DenseStorage(config, predictor, all_scores(predictor), schema)
+            return DenseStorage(config, predictor, batch_scorer(predictor), schema)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DenseStorage:
 
     config: ScoreConfig
     predictor: Predictor
-    unclipped_batches: BatchScores
+    unclipped_batches: BatchScorer
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
@@ -129,7 +129,7 @@ class RowStorage:
 
     config: ScoreConfig
     predictor: Predictor
-    unclipped_batches: BatchScores
+    unclipped_batches: BatchScorer
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:

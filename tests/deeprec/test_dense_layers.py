@@ -72,6 +72,9 @@ def test_in_bfloat16_factors_and_results_are_rounded_and_gradients_are_wide(
     torch.testing.assert_close(
         weight_OI.grad.double(), expected_OI, rtol=BFLOAT16_STEP, atol=BFLOAT16_STEP
     )
+    if has_bias:
+        assert bias_O.grad is not None
+        torch.testing.assert_close(bias_O.grad, torch.full_like(bias_O, 600.0), rtol=2**-7, atol=0)
 
 
 def test_only_bfloat16_is_widened() -> None:

@@ -1,6 +1,7 @@
 """Predictions as products of codes: the same as the graph's, in Python and in SQL."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ import pytest
 from deeprec.bundles import open_bundle
 from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, ExportError
-from deeprec.factored import FactoredPredictor, all_scores
+from deeprec.factored import FactoredPredictor, batch_scorer
 from deeprec.home import Home
 from deeprec.last_layer import activate
 from deeprec.prediction import Predictor
-from deeprec.ratings import Floats, RatingMatrix
+from deeprec.ratings import Floats, RatingMatrix, RatingScale
 from deeprec.scoring import score
 from deeprec.training import train
 from deeprec.vectors import movie_ids, rating_matrix, read_users
@@ -81,7 +82,7 @@ def test_a_product_is_what_the_graph_predicts(
         found_BN = activate(product_BN, products.factors.activation)
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
     monkeypatch.setattr("deeprec.factored.CODES_AT_ONCE", 18)  # so that it takes several
-    batches = (predictor.unclipped_batches, all_scores(predictor))
+    batches = (predictor.unclipped_batches, batch_scorer(predictor))
     pairs = list(zip(*(way(everyone, 9) for way in batches), strict=True))
     assert everyone.num_users > 18
     assert everyone.num_users == pairs[-1][0][0].stop
@@ -92,7 +93,16 @@ def test_a_product_is_what_the_graph_predicts(
 
 def test_what_is_no_product_is_scored_by_its_graph(kinds: "Kinds") -> None:
     predictor, _ = predictor_of(kinds.home, kinds.bundles["user-kernel"])
-    assert predictor.unclipped_batches == all_scores(predictor)
+    assert predictor.unclipped_batches == batch_scorer(predictor)
+
+
+def test_ratings_that_no_product_comes_to_are_scored_by_the_graph(kinds: "Kinds") -> None:
+    predictor, _ = predictor_of(kinds.home, kinds.bundles["network"])
+    assert predictor.unclipped_batches != batch_scorer(predictor)
+    scale = {"scale": RatingScale(-2, 5, 1)}  # the least that SELU gives is -1.76
+    bundle = replace(predictor.bundle, manifest=predictor.bundle.manifest.model_copy(update=scale))
+    below = replace(predictor, bundle=bundle)
+    assert below.unclipped_batches == batch_scorer(below)
 
 
 def test_codes_that_the_graph_does_not_agree_with_are_not_sealed(

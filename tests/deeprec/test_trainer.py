@@ -189,7 +189,7 @@ def test_it_learns(parts: tuple[Ratings, Ratings], center: bool, device: Device)
 def test_bfloat16_learns_what_32_bits_do(
     parts: tuple[Ratings, Ratings], refed: dict[str, Any], options: dict[str, Any], device: Device
 ) -> None:
-    """Half a step in 256 is lost of each product, and of the errors far less than is learned."""
+    """One part in 256 is lost of each product, and of the errors far less than is learned."""
     longer = settings(
         num_epochs=12, optimizer="adam", learning_rate=0.01, patience=30, device=device, **refed
     )
