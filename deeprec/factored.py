@@ -18,7 +18,7 @@ from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
 
 BatchScorer = Callable[[RatingMatrix, int], Iterator[tuple[slice, Floats]]]
-CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
+_CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,21 @@ class FactoredPredictor:
         """B x N: predictions before activation and clip, in the order of those after them."""
         return self.factors.products(code_BK, self.movie_codes_NK)
 
+    def code_batches(self, users: RatingMatrix) -> Iterator[tuple[slice, Floats]]:
+        """`user_codes` of all users, some rows at a time."""
+        for start in range(0, users.num_users, _CODES_AT_ONCE):
+            rows = slice(start, min(start + _CODES_AT_ONCE, users.num_users))
+            yield rows, self.user_codes(users.select_rows(rows))
+
     def unclipped_batches(
         self, users: RatingMatrix, batch_size: int
     ) -> Iterator[tuple[slice, Floats]]:
         """See `Predictor`; in one product of all movies, those that the model does not know too."""
-        for first in range(0, users.num_users, CODES_AT_ONCE):
-            code_SK = self.user_codes(users.select_rows(slice(first, first + CODES_AT_ONCE)))
+        for coded, code_SK in self.code_batches(users):
             for start in range(0, len(code_SK), batch_size):
                 product_BN = self.products(code_SK[start : start + batch_size])
-                rows = slice(first + start, first + start + len(product_BN))
+                first = coded.start + start
+                rows = slice(first, first + len(product_BN))
                 yield rows, activate(product_BN, self.factors.activation)
 
 

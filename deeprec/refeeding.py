@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deeprec.config import TrainConfig
 
 _ROWS_AT_ONCE = 256
-_CELLS_AT_ONCE_ON_GPU = 2**26  # or more, if these are not as many rows; it idles over few
+_CELLS_AT_ONCE_ON_GPU = 2**26  # but never fewer rows than those; it idles over few cells
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
-from deeprec.factored import CODES_AT_ONCE, BatchScorer, FactoredPredictor, batch_scorer
+from deeprec.factored import BatchScorer, FactoredPredictor, batch_scorer
 from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
@@ -177,9 +177,8 @@ class FactoredStorage:
         """See `Storage`."""
         codes: list[pa.Table] = []
         recommended: list[pa.Table] = []
-        for start in range(0, users.num_users, CODES_AT_ONCE):
-            batch = users.select_rows(slice(start, start + CODES_AT_ONCE))
-            code_BK = self.predictor.user_codes(batch)
+        for rows, code_BK in self.predictor.code_batches(users):
+            batch = users.select_rows(rows)
             codes.append(self._table("user_id", batch.user_ids_U, code_BK))
             recommended.extend(self._recommended(batch, code_BK))
         return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))

@@ -1,8 +1,7 @@
 """From a row a rating to a list a user, a range of users at a time.
 
 Ratings stand in the order of their files. SQL picks out those of a range of users, and counting
-brings them into order: that takes a fraction of the time of SQL's sort, and of the memory of its
-list aggregates.
+brings them into order: lists come of that without comparing ratings, or holding all of them.
 
 Shape legend: U users, M movies, R ratings.
 """

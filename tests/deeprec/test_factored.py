@@ -81,7 +81,7 @@ def test_a_product_is_what_the_graph_predicts(
         product_BN = products.products(products.user_codes(everyone.select_rows(rows)))
         found_BN = activate(product_BN, products.factors.activation)
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
-    monkeypatch.setattr("deeprec.factored.CODES_AT_ONCE", 18)  # so that it takes several
+    monkeypatch.setattr("deeprec.factored._CODES_AT_ONCE", 18)  # so that it takes several
     batches = (predictor.unclipped_batches, batch_scorer(predictor))
     pairs = list(zip(*(way(everyone, 9) for way in batches), strict=True))
     assert everyone.num_users > 18
