@@ -29,8 +29,24 @@ def test_one_that_a_batch_repeats_a_user_of_is_one() -> None:
     assert {8} == suspects_of(movie(7) + movie(8) + [(8, 3)] + movie(9))
 
 
-def test_one_in_two_batches_is_one() -> None:
-    assert {8} == suspects_of(movie(7) + movie(8), movie(8) + movie(9))
+def test_one_that_goes_on_into_the_next_batch_is_none() -> None:
+    pairs = movie(7) + movie(8) + movie(9)
+    assert set() == suspects_of(pairs[:30], pairs[30:])
+
+
+def test_one_that_repeats_a_user_in_the_next_batch_is_one() -> None:
+    assert {8} == suspects_of(movie(7) + movie(8), [(8, 3), *movie(9)])
+    assert {8} == suspects_of(movie(7) + movie(8), movie(9) + movie(8), movie(10))
+
+
+def test_one_that_comes_again_later_is_one() -> None:
+    assert {8} == suspects_of(movie(8) + movie(7), [*movie(9), (8, 100), *movie(10)])
+    assert {8} == suspects_of(movie(7) + movie(8), movie(9) + movie(10), [(8, 100), *movie(11)])
+
+
+def test_one_that_fills_a_batch_is_one_if_it_goes_on() -> None:
+    assert set() == suspects_of(movie(7), movie(8))
+    assert {7} == suspects_of(movie(7), [(7, 100), *movie(8)])
 
 
 def test_one_that_was_rated_before_is_one() -> None:
@@ -44,6 +60,13 @@ def test_all_of_a_batch_that_mixes_them_are() -> None:
 
 def test_a_batch_without_a_row_says_nothing() -> None:
     assert set() == suspects_of([], movie(7), [])
+
+
+def test_largest_and_smallest_ids_are_told_apart() -> None:
+    ends = (-(2**63), -1, 0, 2**63 - 1)
+    pairs = [(movie_id, user_id) for movie_id in ends for user_id in (*ends, *range(1, 20))]
+    assert set() == suspects_of(pairs)
+    assert {ends[0]} == suspects_of([pairs[0], *pairs])
 
 
 @given(st.lists(PAIRS, max_size=200), st.integers(1, 80), st.booleans())
