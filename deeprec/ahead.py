@@ -1,11 +1,13 @@
-"""Working out the next item of a sequence while the last one is used."""
+"""Working out the next items of a sequence while the last one is used."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def ahead(items: Iterator[_Item]) -> Iterator[_Item]:
@@ -18,6 +20,24 @@ def ahead(items: Iterator[_Item]) -> Iterator[_Item]:
         while item := coming.result():
             coming = maker.submit(_next, items)
             yield from item
+
+
+def in_turn(
+    work_out: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int
+) -> Iterator[_Result]:
+    """What each item comes to, in their order, some worked out at once on threads of their own.
+
+    One more than these is waiting. An error comes when its item is asked for; whoever stops before
+    the end waits for those that were begun.
+    """
+    with ThreadPoolExecutor(at_once) as workers:
+        coming = deque[Future[_Result]]()
+        for item in items:
+            coming.append(workers.submit(work_out, item))
+            if len(coming) > at_once:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _next(items: Iterator[_Item]) -> list[_Item]:

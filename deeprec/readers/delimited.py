@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from deeprec.ahead import in_turn
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, Batch, Places, Rows, count_runs
 from deeprec.readers.chunks import BYTE_ORDER_MARK, Chunk, read_chunks
@@ -24,6 +25,7 @@ from deeprec.readers.lines import Header, Rating, blame, judge
 from deeprec.readers.rejections import Reason
 
 _ONE_BYTE = b"\x1f"  # stands for a separator of two bytes in what the parser is given
+_CHUNKS_AT_ONCE = 2  # where one keeps a single core busy, another fills the rest
 _MICROSECONDS = 1_000_000
 _MOMENT = RATING_SCHEMA["rated_at"]
 _FIRST_MOMENT = datetime(1000, 1, 1)  # noqa: DTZ001 - `+205-01-02` is a date to the parser only
@@ -43,39 +45,33 @@ def read_ratings(
     Raises:
         SourceError: a file cannot be read, or changes while it is.
     """
+
+    def read(chunk: Chunk) -> _ReadChunk:
+        return _ReadChunk(chunk, layout, scale)
+
     movie_id = None
-    for chunk in read_chunks(files, chunk_bytes):
-        reader = _ChunkReader(chunk, layout, scale, movie_id)
-        yield reader.batch()
-        movie_id = reader.last_movie_id
+    for chunk in in_turn(read, read_chunks(files, chunk_bytes), _CHUNKS_AT_ONCE):
+        batch, movie_id = chunk.batch(movie_id)
+        yield batch
 
 
-class _ChunkReader:
-    """One chunk on its way from bytes to a batch."""
+class _ReadChunk:
+    """One chunk on its way from bytes to a batch; all that it takes, but the movie before it."""
 
-    def __init__(
-        self,
-        chunk: Chunk,
-        layout: RatingsLayout,
-        scale: RatingScale | None,
-        movie_id: int | None,
-    ) -> None:
+    def __init__(self, chunk: Chunk, layout: RatingsLayout, scale: RatingScale | None) -> None:
         self._chunk = chunk
         self._layout = layout
         self._scale = scale
         self._places = Places(chunk)
-        self.last_movie_id = movie_id
-
-    def batch(self) -> Batch:
-        """The chunk's ratings, what was refused, and the files that ended in it."""
-        chunk = self._chunk
-        rejected = self._places.rejected({})
-        rows = pl.DataFrame(schema=RATING_SCHEMA)
+        self._headers: dict[int, Header] = {}
+        self._refused: dict[int, tuple[bytes, Reason]] = {}
+        self._rows_R = np.empty(0, dtype=np.int64)
+        self._kept = pl.DataFrame(schema=RATING_SCHEMA)
         if chunk.num_rows:
-            rows, rejected = self._read()
-        return Batch(Role.RATINGS, rows, rejected, chunk.ended, chunk.num_bytes)
+            self._read()
 
-    def _read(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _read(self) -> None:
+        """Parse the chunk, and look at its doubtful lines."""
         layout = self._layout
         frame = _parse(self._chunk, layout)
         is_sure_R = self._is_sure(frame)
@@ -86,30 +82,43 @@ class _ChunkReader:
         verdicts = {row: judge(line, layout, self._scale) for row, line in lines.items()}
         if layout.names_line:
             verdicts.update(dict.fromkeys(self._places.names_rows().tolist()))
-        headers = {row: said for row, said in verdicts.items() if isinstance(said, Header)}
+        self._headers = {row: said for row, said in verdicts.items() if isinstance(said, Header)}
         found = {row: said for row, said in verdicts.items() if isinstance(said, Rating)}
-        refused = {
+        self._refused = {
             row: (lines[row], said) for row, said in verdicts.items() if isinstance(said, Reason)
         }
-        refused |= {
+        self._refused |= {
             row: (lines[row], blame(lines[row], Reason.NOT_A_NUMBER))
-            for row, said in headers.items()
+            for row, said in self._headers.items()
             if said.movie_id is None
         }
-        rows_R, kept = _sure_and_found(frame, is_sure_R, found)
-        if layout.has_movie_headers:
-            movie_id_R, is_headed_R = self._headed(rows_R, headers)
+        self._rows_R, self._kept = _sure_and_found(frame, is_sure_R, found)
+
+    def batch(self, movie_id: int | None) -> tuple[Batch, int | None]:
+        """The chunk's ratings, what was refused, and the files that ended in it.
+
+        Args:
+            movie_id: the one that the chunk before ended with.
+
+        Returns:
+            the batch, and the movie that this chunk ends with.
+        """
+        rows_R, kept, refused = self._rows_R, self._kept, self._refused
+        if self._layout.has_movie_headers and self._chunk.num_rows:
+            movie_id_R, is_headed_R, movie_id = self._headed(movie_id)
             kept = kept.with_columns(movie_id=movie_id_R)
             if not is_headed_R.all():
                 astray = rows_R[~is_headed_R]
                 before = zip(astray.tolist(), self._places.lines(astray), strict=True)
-                refused |= {row: (line, Reason.BEFORE_HEADER) for row, line in before}
+                refused = refused | {row: (line, Reason.BEFORE_HEADER) for row, line in before}
                 rows_R, kept = rows_R[is_headed_R], kept.filter(is_headed_R)
         file_id_R, line_number_R = self._places.of(rows_R)
         kept = kept.with_columns(file_id=file_id_R, line_number=line_number_R)
-        if not layout.dates:
-            kept = kept.with_columns(rated_at=pl.lit(None, RATING_SCHEMA["rated_at"]))
-        return kept.select(list(RATING_SCHEMA)), self._places.rejected(refused)
+        if not self._layout.dates:
+            kept = kept.with_columns(rated_at=pl.lit(None, _MOMENT))
+        rows, rejected = kept.select(list(RATING_SCHEMA)), self._places.rejected(refused)
+        chunk = self._chunk
+        return Batch(Role.RATINGS, rows, rejected, chunk.ended, chunk.num_bytes), movie_id
 
     def _is_sure(self, frame: pl.DataFrame) -> npt.NDArray[np.bool_]:
         """Which rows need no second look, if they have the right number of fields."""
@@ -144,25 +153,22 @@ class _ChunkReader:
         num_needed = (len(self._layout.columns) - 1) * np.count_nonzero(is_sure_R)
         return data.count(separator) - num_doubtful == num_needed
 
-    def _headed(
-        self, rows_R: Rows, headers: Mapping[int, Header]
-    ) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """The movie that the header before each row names, and whether there is one.
+    def _headed(self, movie_id: int | None) -> tuple[Rows, npt.NDArray[np.bool_], int | None]:
+        """The movie that the header before each row names, whether there is one, and the last one.
 
         No header counts beyond the end of its file; one counts on into the file's next chunk.
         """
         marks = [
-            (span.first_row, self.last_movie_id if span.first_line > 1 else None)
+            (span.first_row, movie_id if span.first_line > 1 else None)
             for span in self._chunk.spans
         ]
-        marks += [(row, header.movie_id) for row, header in headers.items()]
+        marks += [(row, header.movie_id) for row, header in self._headers.items()]
         marks.sort(key=lambda mark: mark[0])  # stable: a file's start comes before its header
         mark_rows = np.array([row for row, _ in marks], dtype=np.int64)
         movie_ids = np.array([movie_id or 0 for _, movie_id in marks], dtype=np.int64)
         is_known = np.array([movie_id is not None for _, movie_id in marks], dtype=bool)
-        self.last_movie_id = marks[-1][1]
-        counts = count_runs(mark_rows, rows_R)
-        return np.repeat(movie_ids, counts), np.repeat(is_known, counts)
+        counts = count_runs(mark_rows, self._rows_R)
+        return np.repeat(movie_ids, counts), np.repeat(is_known, counts), marks[-1][1]
 
 
 def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:

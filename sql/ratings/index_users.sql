@@ -4,6 +4,7 @@ with known as (
     select user_id from user_rows
     union
     select user_id from ratings
+    group by user_id
 )
 
 select
