@@ -27,8 +27,8 @@ def in_turn(
 ) -> Iterator[_Result]:
     """What each item comes to, in their order, some worked out at once on threads of their own.
 
-    One more than these is waiting. An error comes when its item is asked for; whoever stops before
-    the end waits for those that were begun.
+    An error comes where what it belongs to would; whoever stops before the end waits for those
+    that were begun.
     """
     with ThreadPoolExecutor(at_once) as workers:
         coming = deque[Future[_Result]]()

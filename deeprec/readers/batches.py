@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -73,11 +74,16 @@ class Places:
         """The rows that are the first line of a file."""
         return np.asarray(self._first_rows[self._first_lines == 1])
 
+    @cached_property
+    def ends(self) -> Rows:
+        """Where the line of each row ends in the chunk's text; sought only when asked."""
+        return np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
+
     def lines(self, rows: Rows) -> list[bytes]:
-        """The text of some rows, without line ends; newlines are sought only when asked."""
+        """The text of some rows, without line ends."""
         if not len(rows):
             return []
-        ends = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
+        ends = self.ends
         starts = np.where(rows > 0, ends[rows - 1] + 1, 0)
         return [
             self._data[start:end].rstrip(b"\r")

@@ -12,17 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from deeprec.readers.calendar import days_since_1970
+
 _Words = npt.NDArray[np.integer[Any]]  # 32 bits without a sign
 
 _LENGTH = len("2005-09-06")
 _BLOCK = 2**13  # rows whose words stay in a core's own cache
-_MONTHS = 12  # of a year
 _HIGH_BITS = 0x80808080  # of each byte
 _TO_HIGH_BITS = 0x76767676  # added to a byte, carries what is more than 9 into its high bit
-_STARTS = np.arange("0000-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]")
-_FIRST_DAYS = _STARTS[:-1].astype(np.int32)  # of each month, since 1970
-_LENGTHS = np.diff(_STARTS).astype(np.uint32)
-_LENGTHS[:_MONTHS] = 0  # there is no year 0
 
 
 def _word(text: str) -> int:
@@ -75,10 +72,7 @@ def _days(
     century_and_year_B = (year_B * 10 + (year_B >> 8)) & 0x00FF00FF
     year_B = (century_and_year_B * 100 + (century_and_year_B >> 16)) & 0xFFFF
     month_B >>= 8
-    month_B = ((month_B * 10 + (month_B >> 8)) & 0xFF) - 1  # January is 0; no month is a large one
-    day_B = ((day_B * 10 + (day_B >> 8)) & 0xFF) - 1
-    place_B = (year_B * _MONTHS + month_B).astype(np.intp)
-    is_day_B = wrong_B == 0
-    is_day_B &= month_B < _MONTHS
-    is_day_B &= day_B < _LENGTHS.take(place_B, mode="clip")
-    return _FIRST_DAYS.take(place_B, mode="clip") + day_B.view(np.int32), is_day_B
+    month_B = (month_B * 10 + (month_B >> 8)) & 0xFF
+    day_B = (day_B * 10 + (day_B >> 8)) & 0xFF
+    day_since_1970_B, is_day_B = days_since_1970(year_B, month_B, day_B)
+    return day_since_1970_B, is_day_B & (wrong_B == 0)

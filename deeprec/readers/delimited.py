@@ -22,10 +22,12 @@ from deeprec.readers.days import plain_days
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
+from deeprec.readers.prize_lines import read_prize_lines
 from deeprec.readers.rejections import Reason
 
 _ONE_BYTE = b"\x1f"  # stands for a separator of two bytes in what the parser is given
 _CHUNKS_AT_ONCE = 2  # where one keeps a single core busy, another fills the rest
+_FEW_LINES, _FEW = 100, 0.01  # of a chunk, as a number and a fraction: read again one by one
 _MICROSECONDS = 1_000_000
 _MOMENT = RATING_SCHEMA["rated_at"]
 _FIRST_MOMENT = datetime(1000, 1, 1)  # noqa: DTZ001 - `+205-01-02` is a date to the parser only
@@ -73,12 +75,8 @@ class _ReadChunk:
     def _read(self) -> None:
         """Parse the chunk, and look at its doubtful lines."""
         layout = self._layout
-        frame = _parse(self._chunk, layout)
-        is_sure_R = self._is_sure(frame)
+        frame, is_sure_R = self._prize_lines() or self._fields()
         lines = self._lines(~is_sure_R)
-        if not self._adds_up(frame, is_sure_R, lines):
-            is_sure_R &= _has_all_fields(self._chunk, layout)
-            lines = self._lines(~is_sure_R)
         verdicts = {row: judge(line, layout, self._scale) for row, line in lines.items()}
         if layout.names_line:
             verdicts.update(dict.fromkeys(self._places.names_rows().tolist()))
@@ -92,7 +90,7 @@ class _ReadChunk:
             for row, said in self._headers.items()
             if said.movie_id is None
         }
-        self._rows_R, self._kept = _sure_and_found(frame, is_sure_R, found)
+        self._rows_R, self._kept = _with_found(frame, is_sure_R, found)
 
     def batch(self, movie_id: int | None) -> tuple[Batch, int | None]:
         """The chunk's ratings, what was refused, and the files that ended in it.
@@ -119,6 +117,28 @@ class _ReadChunk:
         rows, rejected = kept.select(list(RATING_SCHEMA)), self._places.rejected(refused)
         chunk = self._chunk
         return Batch(Role.RATINGS, rows, rejected, chunk.ended, chunk.num_bytes), movie_id
+
+    def _prize_lines(self) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]] | None:
+        """What lines of the Netflix Prize's own form say, and which these are; None: others."""
+        if not self._layout.has_prize_lines:
+            return None
+        read = read_prize_lines(self._chunk.data, self._places.ends)
+        is_sure_R = read.is_plain_R
+        if self._scale:
+            is_sure_R &= self._scale.admits(np.arange(256.0)).take(read.rating_R)
+        num_doubtful = len(is_sure_R) - np.count_nonzero(is_sure_R)
+        if num_doubtful > max(_FEW_LINES, _FEW * len(is_sure_R)):
+            return None
+        columns = {"user_id": read.user_id_R, "rating": read.rating_R, "rated_at": read.moment_R}
+        return pl.DataFrame(columns).cast({"rating": pl.Float32(), "rated_at": _MOMENT}), is_sure_R
+
+    def _fields(self) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
+        """The fields that the parser finds in each line, and which lines need no second look."""
+        frame = _parse(self._chunk, self._layout)
+        is_sure_R = self._is_sure(frame)
+        if not self._adds_up(frame, is_sure_R, self._lines(~is_sure_R)):
+            is_sure_R &= _has_all_fields(self._chunk, self._layout)
+        return frame, is_sure_R
 
     def _is_sure(self, frame: pl.DataFrame) -> npt.NDArray[np.bool_]:
         """Which rows need no second look, if they have the right number of fields."""
@@ -257,21 +277,15 @@ def _moments(written: pl.Series, dates: DateKind) -> pl.Series:
     return written.to_frame().select(known).to_series()
 
 
-def _sure_and_found(
+def _with_found(
     frame: pl.DataFrame, is_sure_R: npt.NDArray[np.bool_], found: Mapping[int, Rating]
 ) -> tuple[Rows, pl.DataFrame]:
-    """Sure rows from the frame and found ones from their lines, in the order of the file."""
-    rows_R: Rows = np.flatnonzero(is_sure_R)
-    sure = frame.filter(is_sure_R)
-    if not found:
-        return rows_R, sure
+    """The sure rows, and among them those that were found in lines, with what these say."""
     attribute = {"rated_at": "moment"}
-    exact = pl.DataFrame(
-        {
-            name: [getattr(said, attribute.get(name, name)) for said in found.values()]
-            for name in frame.columns
-        }
-    ).cast(frame.schema)
-    rows_R = np.concatenate([rows_R, np.fromiter(found, dtype=np.int64, count=len(found))])
-    order = np.argsort(rows_R)
-    return rows_R[order], pl.concat([sure, exact])[order]
+    if found:
+        is_sure_R[[*found]] = True
+        for name, kind in frame.schema.items():
+            exact = [getattr(said, attribute.get(name, name)) for said in found.values()]
+            column = frame[name].scatter([*found], pl.Series(exact).cast(kind))
+            frame = frame.with_columns(column)
+    return np.flatnonzero(is_sure_R), frame.filter(is_sure_R)

@@ -49,6 +49,12 @@ class RatingsLayout:
         """Whether lines `N:` name the movie."""
         return "movie_id" not in self.columns
 
+    @property
+    def has_prize_lines(self) -> bool:
+        """Whether a line may be of the Netflix Prize's form, `1488844,3,2005-09-06`."""
+        is_so_divided = self.columns == ("user_id", "rating", "rated_at") and self.separator == ","
+        return is_so_divided and self.dates is DateKind.DAY and not self.names_line
+
     def __str__(self) -> str:
         columns = self.separator.join(column or "-" for column in self.columns)
         return f"{self.format}: {columns!r}, dates {self.dates}, scale {self.scale}"

@@ -1,9 +1,9 @@
 from collections.abc import Iterator
-from threading import Event, current_thread
+from threading import Barrier, Event, current_thread
 
 import pytest
 
-from deeprec.ahead import ahead
+from deeprec.ahead import ahead, in_turn
 
 
 def test_the_same_items_come_in_the_same_order() -> None:
@@ -33,4 +33,22 @@ def test_an_error_comes_where_its_item_would() -> None:
     coming = ahead(items())
     assert 1 == next(coming)
     with pytest.raises(ValueError, match="the second"):
+        next(coming)
+
+
+def test_items_worked_out_at_once_come_in_their_order() -> None:
+    both = Barrier(2, timeout=10)  # nobody passes alone
+
+    def work_out(item: int) -> int:
+        both.wait()
+        return -item
+
+    assert [0, -1, -2, -3] == list(in_turn(work_out, range(4), 2))
+    assert [] == list(in_turn(work_out, (), 2))
+
+
+def test_an_error_comes_where_what_it_belongs_to_would() -> None:
+    coming = in_turn(lambda item: 1 // item, [1, 1, 0, 1], 2)
+    assert [1, 1] == [next(coming), next(coming)]
+    with pytest.raises(ZeroDivisionError):
         next(coming)

@@ -53,6 +53,31 @@ def reasons(text: bytes, layout: RatingsLayout, folder: Path) -> list[tuple[int,
     return [(line, reason) for _, line, _, reason in read(text, layout, folder)[1]]  # type: ignore[misc]  # rows are tuples of object
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"%d,%d,2005-09-06\n",
+        b"%d,%d,2005-09-06\r\n",
+        b"%d,%d.0,2005-09-06\n",
+        b"%d,%d,2005-9-6\n",
+        b" %d,%d,2005-09-06\n",
+        b'"%d",%d,2005-09-06\n',
+    ],
+)
+@pytest.mark.parametrize("num_plain", [0, 300, 40_000])
+def test_lines_of_every_form_say_the_same(line: bytes, num_plain: int, tmp_path: Path) -> None:
+    users = [*range(1, 301), *range(123_456_789, 123_456_889)]
+    text = b"".join(line % (user, user % 5 + 1) for user in users)
+    plain = b"".join(b"%d,4,2005-09-07\n" % user for user in range(1, num_plain + 1))
+    rows, rejected = read(b"7:\n" + text + b"9:\n" + plain, netflix.COMBINED, tmp_path, 2**14)
+    assert [(user, 7, user % 5 + 1) for user in users] == [row[:3] for row in rows[: len(users)]]
+    assert {"2005-09-06 00:00:00"} == {str(row[3]) for row in rows[: len(users)]}
+    assert [(user, 9) for user in range(1, num_plain + 1)] == [
+        row[:2] for row in rows[len(users) :]
+    ]
+    assert [] == rejected
+
+
 def test_a_header_names_the_movie_of_the_lines_after_it(tmp_path: Path) -> None:
     rows, rejected = read(
         b"7:\n1,3,2005-09-06\n2,4,2005-09-07\n9:\n1,5,2005-09-08\n", netflix.COMBINED, tmp_path
