@@ -152,6 +152,12 @@ class _Tally:
         if batch.role is Role.RATINGS:
             self.suspects.add(batch.rows)
 
+    def counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, each counted before it comes."""
+        for batch in batches:
+            self.add(batch)
+            yield batch
+
 
 def _count_files(rows: pl.DataFrame, counts: Counter[int]) -> None:
     """Add up how many rows each file has; those of a file stand together, if not all of them."""
@@ -272,16 +278,15 @@ def _read(
     tally = _Tally(Suspects(movie_id for movie_id, *_ in warehouse.rows("vectors/movies")))
     total = sum(_state(file.path)[0] for file in files.values())
     num_bytes = 0
-    for batches in ahead(_grouped(read_files(files, scale, chunk_bytes))):
+    batches_read = tally.counted(read_files(files, scale, chunk_bytes))
+    for batches in ahead(_grouped(batches_read)):
         rows = pl.concat([batch.rows for batch in batches])
         rejected = pl.concat([batch.rejected for batch in batches])
         if rows.height:
             warehouse.run_with(_INSERTS[batches[0].role], rows.to_arrow())
         if rejected.height:
             warehouse.run_with("ratings/insert_rejected_rows", rejected.to_arrow())
-        for batch in batches:
-            tally.add(batch)
-            num_bytes += batch.num_bytes
+        num_bytes += sum(batch.num_bytes for batch in batches)
         progress("ingest", min(num_bytes, total), total, "bytes")
     return tally
 
