@@ -25,12 +25,19 @@ class Suspects:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Look at a batch of ratings; all its movies are suspect where it mixes them."""
-        rows = pl.concat([self._waiting, rows.select(self._waiting.columns)], rechunk=True)
-        runs = rows["movie_id"].rle().struct.unnest()
-        is_mixed = runs.height * _SHORTEST_RUN >= rows.height
-        num_waiting = 0 if is_mixed or runs.height == 1 else runs["len"][-1]
-        self._waiting = rows.tail(num_waiting)
-        self._look_at(rows.head(rows.height - num_waiting), is_mixed=is_mixed)
+        if rows.is_empty():
+            return
+        rows = rows.select(self._waiting.columns)
+        num_in_run = rows["movie_id"].rle().struct.field("len")
+        is_mixed = len(num_in_run) * _SHORTEST_RUN >= rows.height
+        if is_mixed or len(num_in_run) == 1:
+            first, waiting = rows, rows.clear()
+        else:
+            first, waiting = rows.head(num_in_run[0]), rows.tail(num_in_run[-1])
+        self._look_at(pl.concat([self._waiting, first], rechunk=True), is_mixed=is_mixed)
+        between = rows.slice(first.height, rows.height - first.height - waiting.height)
+        self._look_at(between, is_mixed=False)
+        self._waiting = waiting
 
     def table(self) -> pa.Table:
         """Their ids, as Arrow."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +59,7 @@ class Places:
 
     def __init__(self, chunk: Chunk) -> None:
         self._data = chunk.data
+        self._ends = chunk.ends_R
         self._first_rows = np.array([span.first_row for span in chunk.spans], dtype=np.int64)
         self._first_lines = np.array([span.first_line for span in chunk.spans], dtype=np.int64)
         self._file_ids = np.array([span.file_id for span in chunk.spans], dtype=np.int32)
@@ -74,16 +74,11 @@ class Places:
         """The rows that are the first line of a file."""
         return np.asarray(self._first_rows[self._first_lines == 1])
 
-    @cached_property
-    def ends(self) -> Rows:
-        """Where the line of each row ends in the chunk's text; sought only when asked."""
-        return np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
-
     def lines(self, rows: Rows) -> list[bytes]:
         """The text of some rows, without line ends."""
         if not len(rows):
             return []
-        ends = self.ends
+        ends = self._ends
         starts = np.where(rows > 0, ends[rows - 1] + 1, 0)
         return [
             self._data[start:end].rstrip(b"\r")

@@ -1,22 +1,28 @@
-"""Bytes of text files in chunks of whole lines, digested as they are read; parses nothing."""
+"""Bytes of text files in chunks of whole lines, digested as they are read; parses nothing.
+
+Shape legend: R rows, the lines of a chunk.
+"""
 
 import gzip
 import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from deeprec.errors import SourceError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+Ends = npt.NDArray[np.int64]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 2**20  # bytes; a chunk may be smaller
@@ -46,10 +52,21 @@ class Chunk:
     """Whole lines, each with its end, of one file or of several small ones."""
 
     data: bytes = b""
-    num_rows: int = 0
+    ends_R: Ends = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # of lines, in data
     num_bytes: int = 0  # of the files, packed as they are
     spans: list[Span] = field(default_factory=list)
     ended: list[FileDigest] = field(default_factory=list)
+
+    @property
+    def num_rows(self) -> int:
+        """Lines."""
+        return len(self.ends_R)
+
+    def filled(self, pieces: Sequence[bytes], ends: Sequence[Ends]) -> "Chunk":
+        """The same with this text; the ends are those in each piece."""
+        starts = np.cumsum([0, *map(len, pieces)])
+        ends_R = [ends_of_one + start for ends_of_one, start in zip(ends, starts[:-1], strict=True)]
+        return replace(self, data=b"".join(pieces), ends_R=np.concatenate([self.ends_R, *ends_R]))
 
 
 class HashedFile(io.RawIOBase):
@@ -129,26 +146,25 @@ def read_chunks(files: Mapping[int, Path], chunk_bytes: int) -> Iterator[Chunk]:
         SourceError: a file cannot be read or unpacked, changes meanwhile, or has a line longer
             than `LONGEST_LINE` and than a chunk.
     """
-    chunk, pieces, size = Chunk(), list[bytes](), 0
+    chunk, pieces, ends, size, num_rows = Chunk(), list[bytes](), list[Ends](), 0, 0
     buffer = bytearray(chunk_bytes)  # one for all files: a new one would cost more than the reading
     for file_id, path in files.items():
         with open_hashed(path) as file:
             num_bytes = 0
-            for first_line, num_lines, block in _blocks(_unpacked(file), path, buffer):
+            for first_line, block_ends, block in _blocks(_unpacked(file), path, buffer):
                 if pieces and size + len(block) > chunk_bytes:
-                    chunk.data = b"".join(pieces)
-                    yield chunk
-                    chunk, pieces, size = Chunk(), [], 0
+                    yield chunk.filled(pieces, ends)
+                    chunk, pieces, ends, size, num_rows = Chunk(), [], [], 0, 0
                 if not chunk.spans or chunk.spans[-1].file_id != file_id:
-                    chunk.spans.append(Span(file_id, chunk.num_rows, first_line))
-                chunk.num_rows += num_lines
+                    chunk.spans.append(Span(file_id, num_rows, first_line))
                 chunk.num_bytes += file.num_bytes - num_bytes
                 num_bytes = file.num_bytes
                 pieces.append(block)
+                ends.append(block_ends)
                 size += len(block)
+                num_rows += len(block_ends)
             chunk.ended.append(file.finish(file_id))
-    chunk.data = b"".join(pieces)
-    yield chunk
+    yield chunk.filled(pieces, ends)
 
 
 def first_lines(path: Path, num_bytes: int = 2**16) -> bytes:
@@ -169,8 +185,8 @@ def _unpacked(file: HashedFile) -> io.BufferedIOBase:
 
 def _blocks(
     stream: io.BufferedIOBase, path: Path, buffer: bytearray
-) -> Iterator[tuple[int, int, bytes]]:
-    """Whole lines, with the number of the first and how many; the last is given an end it lacks."""
+) -> Iterator[tuple[int, Ends, bytes]]:
+    """Whole lines, with the number of the first and their ends; the last gets the end it lacks."""
     first_line, rest = 1, b""
     end = stream.readinto(buffer)
     start = len(BYTE_ORDER_MARK) if buffer.startswith(BYTE_ORDER_MARK, 0, end) else 0
@@ -179,9 +195,9 @@ def _blocks(
         size = buffer.rfind(b"\n", start, end) + 1 - start
         if size > 0:
             block = b"".join([rest, piece[:size]])
-            num_lines = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
-            yield first_line, num_lines, block
-            first_line, rest, piece = first_line + num_lines, b"", piece[size:]
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            yield first_line, ends, block
+            first_line, rest, piece = first_line + len(ends), b"", piece[size:]
         rest += piece
         if len(rest) > max(len(buffer), LONGEST_LINE):
             raise SourceError(
@@ -190,4 +206,4 @@ def _blocks(
             )
         start, end = 0, stream.readinto(buffer)
     if rest:
-        yield first_line, 1, rest + b"\n"
+        yield first_line, np.array([len(rest)]), rest + b"\n"

@@ -122,7 +122,7 @@ class _ReadChunk:
         """What lines of the Netflix Prize's own form say, and which these are; None: others."""
         if not self._layout.has_prize_lines:
             return None
-        read = read_prize_lines(self._chunk.data, self._places.ends)
+        read = read_prize_lines(self._chunk.data, self._chunk.ends_R)
         is_sure_R = read.is_plain_R
         if self._scale:
             is_sure_R &= self._scale.admits(np.arange(256.0)).take(read.rating_R)

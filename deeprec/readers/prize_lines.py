@@ -99,7 +99,7 @@ def _users(
     num_others_B = (_WORD - num_digits_B).view(np.uint64)
     shift_B = np.minimum(num_others_B, _WORD - 1) * 8
     word_B = ((word_B ^ _USER) >> shift_B) << shift_B
-    is_user_B = (num_others_B < _WORD) & _are_digits(word_B)
+    is_user_B = (num_others_B < _WORD) & (_not_digits(word_B) == 0)
     word_B = (word_B * 10 + (word_B >> 8)) & 0x00FF00FF00FF00FF
     word_B = (word_B * 100 + (word_B >> 16)) & 0x0000FFFF0000FFFF
     return (word_B * 10_000 + (word_B >> 32)) & 0xFFFFFFFF, is_user_B
@@ -110,18 +110,17 @@ def _rest(
 ) -> tuple[_Words, npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
     """Rating and day since 1970 from the words `844,3,20` and `05-09-06`, and whether they are."""
     middle_B = (middle_B ^ _MIDDLE) & 0xFFFFFFFFFF000000
-    date_B ^= _DATE
-    is_rest_B = _are_digits(middle_B) & _are_digits(date_B)
-    is_rest_B &= (middle_B & 0x0000FF00FF000000) == 0
-    is_rest_B &= (date_B & 0x0000FF0000FF0000) == 0
+    date_B = date_B ^ _DATE
+    wrong_B = _not_digits(middle_B) | _not_digits(date_B)
+    wrong_B |= (middle_B & 0x0000FF00FF000000) | (date_B & 0x0000FF0000FF0000)
     tens_and_ones_B = date_B * 10 + (date_B >> 8)
     century_B = ((middle_B >> 48) * 10 + (middle_B >> 56)) & 0xFF
     year_B = century_B * 100 + (tens_and_ones_B & 0xFF)
     month_B, day_B = (tens_and_ones_B >> 24) & 0xFF, (tens_and_ones_B >> 48) & 0xFF
     day_since_1970_B, is_day_B = days_since_1970(year_B, month_B, day_B)
-    return (middle_B >> 32) & 0xFF, day_since_1970_B, is_rest_B & is_day_B
+    return (middle_B >> 32) & 0xFF, day_since_1970_B, is_day_B & (wrong_B == 0)
 
 
-def _are_digits(word_B: _Words) -> npt.NDArray[np.bool_]:
-    """Whether each byte is at most 9, as digits are less those of zero."""
-    return np.asarray(((word_B + _TO_HIGH_BITS) | word_B) & _HIGH_BITS == 0)
+def _not_digits(word_B: _Words) -> _Words:
+    """Zero where each byte is at most 9, as digits are less those of zero."""
+    return ((word_B + _TO_HIGH_BITS) | word_B) & _HIGH_BITS
