@@ -27,8 +27,8 @@ def in_turn(
 ) -> Iterator[_Result]:
     """What each item comes to, in their order, some worked out at once on threads of their own.
 
-    An error comes where what it belongs to would; whoever stops before the end waits for those
-    that were begun.
+    An error in working one out comes where it would, an error in the items as soon as it is met.
+    Whoever stops before the end waits for those that were begun.
     """
     with ThreadPoolExecutor(at_once) as workers:
         coming = deque[Future[_Result]]()

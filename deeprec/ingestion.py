@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import polars as pl
@@ -34,7 +34,7 @@ from deeprec.source_files import (
 from deeprec.warehouse import Database, open_warehouse
 
 _NUM_EXAMPLES = 3
-_ROWS_AT_ONCE = 3_000_000  # of an insert
+_BATCHES_AT_ONCE = 4  # of an insert
 _Example = tuple[int, int, str, str]  # file, line, text, reason
 _INSERTS = {
     Role.RATINGS: "ratings/insert_ratings",
@@ -292,15 +292,9 @@ def _read(
 
 
 def _grouped(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
-    """Batches of one kind that follow each other, together: DuckDB takes in many rows better."""
+    """Some batches of one kind that follow each other: DuckDB takes in many rows better."""
     for _, of_role in groupby(batches, key=lambda batch: batch.role):
-        group: list[Batch] = []
-        for batch in of_role:
-            group.append(batch)
-            if sum(batch.rows.height for batch in group) >= _ROWS_AT_ONCE:
-                yield group
-                group = []
-        if group:
+        while group := list(islice(of_role, _BATCHES_AT_ONCE)):
             yield group
 
 

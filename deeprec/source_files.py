@@ -31,7 +31,9 @@ _SETTLE = (
     "clear_movies",
     "index_movies",
     "clear_users",
+    "group_by_place",
     "index_users",
+    "group_as_usual",
     "clear_scale",
 )
 _CHECKS = ("ratings/source_file_counts", "ratings/losers_have_winners")

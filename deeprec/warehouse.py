@@ -22,7 +22,6 @@ from deeprec.places import open_store
 SCHEMA_VERSION = 3
 _RETRY_S = 0.2
 _ROWS_AT_ONCE = 4_000_000
-_DENSE_ID_BITS = 22  # ids within 4 million of each other are grouped by place instead of by hash
 # A full disk, too little memory; both can also end a transaction or the whole database.
 _REFUSED = (
     duckdb.IOException,
@@ -294,7 +293,6 @@ def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,  # from the network, at first use, slow to fail
         "autoload_known_extensions": False,
-        "perfect_ht_threshold": _DENSE_ID_BITS,
         "preserve_insertion_order": False,
     }
     if config.threads:

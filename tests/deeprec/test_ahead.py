@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from threading import Barrier, Event, current_thread
+from time import sleep
 
 import pytest
 
@@ -52,3 +53,29 @@ def test_an_error_comes_where_what_it_belongs_to_would() -> None:
     assert [1, 1] == [next(coming), next(coming)]
     with pytest.raises(ZeroDivisionError):
         next(coming)
+
+
+def test_an_error_in_the_items_is_not_lost() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("the second")
+
+    with pytest.raises(ValueError, match="the second"):
+        list(in_turn(abs, items(), 2))
+
+
+def test_stopping_early_waits_for_what_was_begun() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def work_out(item: int) -> int:
+        begun.append(item)
+        sleep(0.01)
+        ended.append(item)
+        return item
+
+    for item in in_turn(work_out, range(100), 2):
+        assert item == 0
+        break
+    assert sorted(begun) == sorted(ended)
+    assert len(begun) < 100

@@ -69,11 +69,30 @@ def test_largest_and_smallest_ids_are_told_apart() -> None:
     assert {ends[0]} == suspects_of([pairs[0], *pairs])
 
 
-@given(st.lists(PAIRS, max_size=200), st.integers(1, 80), st.booleans())
+@given(
+    st.lists(PAIRS, max_size=200),
+    st.lists(st.integers(0, 80), min_size=1, max_size=30),
+    st.booleans(),
+    st.sets(st.integers(1, 9)),
+    st.booleans(),
+)
 def test_none_that_is_rated_twice_by_a_user_is_missed(
-    pairs: list[Pair], size: int, by_movie: bool
+    pairs: list[Pair], sizes: list[int], by_movie: bool, rated: set[int], from_both_ends: bool
 ) -> None:
+    if from_both_ends:  # of the numbers that 64 bits hold
+        pairs = [(_far(movie_id), _far(user_id)) for movie_id, user_id in pairs]
+        rated = {*map(_far, rated)}
     pairs = sorted(pairs) if by_movie else pairs
-    batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-    repeated = {movie_id for (movie_id, _), count in Counter(pairs).items() if count > 1}
-    assert repeated <= suspects_of(*batches)
+    batches = []
+    for size in (*sizes, len(pairs)):
+        batches.append(pairs[:size])
+        pairs = pairs[size:]
+    counts = Counter(pair for batch in batches for pair in batch)
+    repeated = {movie_id for (movie_id, _), count in counts.items() if count > 1}
+    repeated |= rated & {movie_id for movie_id, _ in counts}
+    assert repeated <= suspects_of(*batches, rated=tuple(rated))
+
+
+def _far(number: int) -> int:
+    """Small numbers as far from 0 as they go, the odd ones below it."""
+    return 2**63 - number if number % 2 == 0 else number - 2**63

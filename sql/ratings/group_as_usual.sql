@@ -1,0 +1,2 @@
+-- Undoes `group_by_place`.
+reset perfect_ht_threshold;
