@@ -156,6 +156,9 @@ def test_a_file_that_grows_while_it_is_read_is_held_back_and_comes_when_it_is_wh
     home = begin(tmp_path / "home")
     growing = folder / "ratings_growing.csv"
     write(growing, 100, 30, range(8))
+    said = "of which much was said "  # 20 chunks: some of them wait while the first are inserted
+    lines = growing.read_text().splitlines()
+    growing.write_text("\n".join(f"{line},{said * 3}" for line in lines) + "\n")
     write(folder / "ratings_whole.csv", 200, 5, range(8))
     appended: list[int] = []
 
@@ -164,7 +167,7 @@ def test_a_file_that_grows_while_it_is_read_is_held_back_and_comes_when_it_is_wh
         if what == "ingest":  # another row while the file is being read
             appended.append(len(appended))
             with growing.open("a") as file:
-                file.write(f"500,{100 + len(appended)},5,2005-01-01\n")
+                file.write(f"500,{100 + len(appended)},5,2005-01-01,\n")
 
     report = run_night(home, [str(folder)], CONFIG, grow, night_of=date(2005, 3, 2))
     (taken_in,) = [step for step in report.steps if step.step == "take in"]
