@@ -3,9 +3,7 @@
 import io
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.ahead import in_turn
 from deeprec.errors import SourceError
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids
@@ -100,7 +99,7 @@ def write_sample(
         ratings = [draw(movie) for movie in batch]
         return _Batch(batch, ratings, _as_lines(users.ids_U, ratings))
 
-    for batch in _in_order(make, _batches(movies.num_ratings_M)):
+    for batch in in_turn(make, _batches(movies.num_ratings_M), os.cpu_count() or 1):
         for movie, ratings, lines in zip(batch.movies, batch.ratings, batch.lines, strict=True):
             _append(_rating_file(building, layout, movie + 1), movie + 1, lines)
             tally.add(ratings)
@@ -164,19 +163,6 @@ def _batches(num_ratings_M: Ids) -> Iterator[range]:
         last = int(np.searchsorted(up_to_M, before + _RATINGS_PER_BATCH, side="left"))
         yield range(first, min(last + 1, len(up_to_M)))
         first = last + 1
-
-
-def _in_order(make: Callable[[range], _Batch], batches: Iterable[range]) -> Iterator[_Batch]:
-    """What is made of each, on all cores; a few at a time, so that memory stays bounded."""
-    num_workers = os.cpu_count() or 1
-    under_way: deque[Future[_Batch]] = deque()
-    with ThreadPoolExecutor(num_workers) as workers:
-        for batch in batches:
-            under_way.append(workers.submit(make, batch))
-            if len(under_way) > num_workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
 
 
 def _append(path: Path, movie_id: int, lines: bytes) -> None:
