@@ -26,11 +26,13 @@ from deeprec.runs import (
     MOVIES,
     SCORES,
     ScoringPlan,
+    Totals,
     clear_runs,
     open_scores,
     read_plan,
     settle_run,
     shards_place,
+    stored_totals,
 )
 from deeprec.vetting import vet_against_ratings, vet_drift, vet_scores
 from deeprec.warehouse import Database, open_warehouse
@@ -98,11 +100,11 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
     """Complete the file that is to be published, enter what it holds, and vet it."""
     scale = open_bundle(plan.bundle).manifest.scale
     with open_scores(plan) as scores:
-        num_predictions = _checked_whole(scores, plan)
+        totals = _checked_whole(scores, plan)
         _write_movies(scores, plan)
-        found = (*scores.row("scores/counts"), num_predictions)
+        found = (*scores.row("scores/counts"), totals.num_predictions)
         counts = dict(zip(_COUNTS, found, strict=True))
-        results, predictions = vet_scores(scores, plan, scale, config.checks)
+        results, predictions = vet_scores(scores, plan, totals, scale, config.checks)
         with open_warehouse(home, config.warehouse) as warehouse:
             results += vet_against_ratings(scores, warehouse, plan, config.checks)
             drift, profiles = vet_drift(warehouse, plan, predictions, config.checks)
@@ -148,8 +150,8 @@ def _publications(warehouse: Database) -> list[tuple[Any, ...]]:
     return warehouse.rows("scores/publications")[::-1]
 
 
-def _checked_whole(scores: Database, plan: ScoringPlan) -> int:
-    """How many predictions there are: every shard's, user's and movie's, or nothing is published.
+def _checked_whole(scores: Database, plan: ScoringPlan) -> Totals:
+    """What is there: every shard, user and movie, or nothing is published.
 
     Raises:
         WarehouseError: some are missing.
@@ -160,15 +162,15 @@ def _checked_whole(scores: Database, plan: ScoringPlan) -> int:
             f"{plan.run_dir}: {num_shards} of {plan.num_shards} shards are scored; nothing was "
             "published: run `deeprec score` again to go on"
         )
-    (num_predictions,) = scores.row(f"scores/{plan.config.form}/count")
+    totals = stored_totals(scores, plan.config.form)
     expected = (plan.num_users, plan.num_users * plan.num_movies)
-    if (num_users, num_predictions) != expected:
+    if (num_users, totals.num_predictions) != expected:
         raise WarehouseError(
             f"{plan.run_dir}: {num_users:,} of {plan.num_users:,} users, with "
-            f"{num_predictions:,} of {expected[1]:,} predictions; nothing was published: run "
-            "`deeprec score` again to go on"
+            f"{totals.num_predictions:,} of {expected[1]:,} predictions; nothing was published: "
+            "run `deeprec score` again to go on"
         )
-    return int(num_predictions)
+    return totals
 
 
 def _write_movies(scores: Database, plan: ScoringPlan) -> None:

@@ -21,7 +21,9 @@ import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -288,13 +290,23 @@ def is_published(home: Home, config: Config) -> bool:
         return home.predictions.exists() and [fingerprint] == [print_ for *_, print_ in last]
 
 
-def stored_sums(scores: Database, form: Form) -> tuple[int, int]:
-    """How many rows of predictions and recommendations are in a run's file, and their checksum."""
-    parts = (
-        scores.row(f"scores/{form}/checksum"),
-        scores.row("scores/recommendations_checksum"),
+class Totals(NamedTuple):
+    """What a run's file holds of predictions and recommendations, by one reading of either."""
+
+    num_predictions: int
+    num_rows: int
+    checksum: int
+    lowest_found: Decimal | None  # of the predictions, where they are written down
+    highest_found: Decimal | None
+
+
+def stored_totals(scores: Database, form: Form) -> Totals:
+    """The totals of what is in the file now."""
+    predictions = Totals(*scores.row(f"scores/{form}/totals"))
+    num_rows, checksum = scores.row("scores/recommendations_checksum")
+    return predictions._replace(
+        num_rows=predictions.num_rows + num_rows, checksum=predictions.checksum + checksum
     )
-    return sum(num_rows for num_rows, _ in parts), sum(checksum for _, checksum in parts)
 
 
 def _make_run(
@@ -332,14 +344,14 @@ def _enter_carried(plan: ScoringPlan) -> None:
     """Begin the ledger with what was carried over."""
     num_carried = plan.num_users - plan.num_scored
     with open_scores(plan) as scores:
-        num_rows, checksum = stored_sums(scores, plan.config.form)
+        totals = stored_totals(scores, plan.config.form)
         scores.run(
             "scores/insert_shard",
             shard=_CARRIED,
             num_users=num_carried,
             num_predictions=num_carried * plan.num_movies,
-            num_rows=num_rows,
-            checksum=checksum,
+            num_rows=totals.num_rows,
+            checksum=totals.checksum,
         )
 
 

@@ -13,19 +13,18 @@ from deeprec.drift import (
 )
 from deeprec.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
-from deeprec.runs import ScoringPlan, stored_sums
+from deeprec.runs import ScoringPlan, Totals
 from deeprec.warehouse import Database
 
 _HUNDREDTHS = 100
 
 
 def vet_scores(
-    scores: Database, plan: ScoringPlan, scale: RatingScale, config: ChecksConfig
+    scores: Database, plan: ScoringPlan, totals: Totals, scale: RatingScale, config: ChecksConfig
 ) -> tuple[tuple[CheckResult, ...], Profile]:
     """What the run's file alone tells, and how its predictions lie."""
     form = plan.config.form
     lowest, highest = ends_in_hundredths(scale)
-    num_rows, checksum = stored_sums(scores, form)
     results = check_scores(
         scores,
         form,
@@ -34,8 +33,7 @@ def vet_scores(
         top_n=plan.config.top_n,
         lowest=lowest / _HUNDREDTHS,
         highest=highest / _HUNDREDTHS,
-        num_rows=num_rows,
-        checksum=checksum,
+        **totals._asdict(),
     )
     return results, profile_predictions(scores, form)
 

@@ -140,7 +140,7 @@ PARAMETERS = {
     "dev_through": NOW.date(),
     "test_through": NOW.date(),
 }
-VERBS = ("count", "delete", "checksum", "batch_checksum", "of_pairs", "profile")
+VERBS = ("totals", "delete", "batch_checksum", "of_pairs", "profile")
 SOURCE = "\n".join(
     file.read_text(encoding="utf-8")
     for package in ("deeprec", "flows")

@@ -287,12 +287,18 @@ def test_a_run_that_was_harmed_is_not_published(
 
 
 def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Drop) -> None:
-    from deeprec.checks import check_scores  # noqa: PLC0415
+    from deeprec.checks import CheckResult, check_scores  # noqa: PLC0415
+    from deeprec.runs import stored_totals  # noqa: PLC0415
 
+    showing_all = CONFIG.checks.model_copy(update={"num_shown": 5})
     limits = {"num_movies": NUM_MOVIES, "lowest": 1.0, "highest": 5.0, "top_n": 3}
-    with open_database(drop.home.predictions, read_only=True) as scores:
-        (sums,) = scores.some("scores/dense/checksum", 1)
-        healthy = check_scores(scores, "dense", CONFIG.checks, **limits, **sums)
+
+    def checked(file: Path) -> tuple[CheckResult, ...]:
+        with open_database(file, read_only=True) as scores:
+            totals = stored_totals(scores, "dense")._asdict()
+            return check_scores(scores, "dense", showing_all, **limits, **totals)
+
+    healthy = checked(drop.home.predictions)
     assert [0] == [each.num_rows for each in healthy if "every_movie" in each.name]
     harmed = drop.home.path / "harmed.duckdb"
     shutil.copyfile(drop.home.predictions, harmed)
@@ -302,10 +308,7 @@ def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Dr
         scores.execute("update rating_blocks set block = 7 where user_id = 5")
         scores.execute("delete from rating_blocks where user_id = 6")
         scores.execute("insert into rating_blocks from rating_blocks where user_id = 7")
-    with open_database(harmed, read_only=True) as scores:
-        showing_all = CONFIG.checks.model_copy(update={"num_shown": 5})
-        results = check_scores(scores, "dense", showing_all, **limits, **sums)
-    (found,) = [each for each in results if "every_movie" in each.name]
+    (found,) = [each for each in checked(harmed) if "every_movie" in each.name]
     assert 5 == found.num_rows
     assert {"3", "4", "5", "6", "7"} == {row["user_id"] for row in found.shown}
 

@@ -434,7 +434,7 @@ def test_a_view_over_a_store_that_is_away_is_said_in_a_sentence(
         open_database(report.path, read_only=True) as file,
         pytest.raises(WarehouseError, match=r"could not read the store .* EndpointConnection"),
     ):
-        file.row("scores/rows/count")
+        file.row("scores/rows/totals")
 
 
 def test_no_secret_is_ever_written_down(

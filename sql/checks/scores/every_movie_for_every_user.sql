@@ -1,5 +1,5 @@
--- Zero rows = healthy: every user has every block of movies once, each as long as it should be,
--- of predictions on the scale. That they are those which were computed is what the ledger says.
+-- Zero rows = healthy: every user has every block of movies once, whole, of predictions on the
+-- scale, which are looked through only if one of their ends is off it. Their sum is the ledger's.
 with sizes as (
     select
         block,
@@ -29,7 +29,9 @@ predictions as (
 off_the_scale as (
     select distinct user_id
     from predictions
-    where predicted_rating not between $lowest::decimal(9, 2) and $highest::decimal(9, 2)
+    where
+        ($lowest_found < $lowest::decimal(9, 2) or $highest_found > $highest::decimal(9, 2))
+        and predicted_rating not between $lowest::decimal(9, 2) and $highest::decimal(9, 2)
 )
 
 select
@@ -44,6 +46,5 @@ left join off_the_scale on by_user.user_id = off_the_scale.user_id
 where
     users.user_id is null
     or by_user.num_blocks is distinct from (select count(*) from sizes)
-    or by_user.num_different != by_user.num_blocks
-    or by_user.num_whole != by_user.num_blocks
+    or least(by_user.num_different, by_user.num_whole) < by_user.num_blocks
     or off_the_scale.user_id is not null;

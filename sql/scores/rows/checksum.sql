@@ -1,5 +1,0 @@
--- One row: how many predictions are here, and their sum in hundredths, which is exact.
-select
-    count(*) as num_rows,
-    coalesce(100 * sum(predicted_rating), 0)::hugeint as checksum
-from predicted_ratings;
