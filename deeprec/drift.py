@@ -89,10 +89,13 @@ def drift_since_published(
 
 def profile_ratings(warehouse: Database) -> dict[str, Profile]:
     """How ratings are given, and how many of them users give."""
-    return {
+    warehouse.run("ratings/group_by_place")
+    profiles = {
         quantity: _profile(warehouse.table(f"profiles/{quantity}"))
         for quantity in (RATINGS, ACTIVITY)
     }
+    warehouse.run("ratings/group_as_usual")
+    return profiles
 
 
 def profile_predictions(scores: Database, form: Form) -> Profile:

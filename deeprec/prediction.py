@@ -178,19 +178,19 @@ def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Colum
         users: what they have rated.
         top_n: T, where there are as many movies.
     """
+    top_n = min(top_n, unclipped_BN.shape[1])
     row_start_B = unclipped_BN.shape[1] * np.arange(users.num_users)
     rated_R = np.repeat(row_start_B, np.diff(users.values_UM.indptr)) + users.values_UM.indices
-    np.put(unclipped_BN, rated_R, -np.inf)
-    best_BT = _highest(unclipped_BN, min(top_n, unclipped_BN.shape[1]))
-    value_BT = np.take_along_axis(unclipped_BN, best_BT, axis=1)
+    unclipped_BN.reshape(-1, copy=False)[rated_R] = -np.inf
+    best_BT, value_BT = _highest(unclipped_BN, top_n)
     order_BT = np.lexsort((best_BT, -value_BT), axis=1)
     best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
     is_rated_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))
     return np.where(is_rated_BT, -1, best_BT)
 
 
-def _highest(value_BN: Floats, top: int) -> Columns:
-    """B x T: columns of the T highest values of each row, in any order.
+def _highest(value_BN: Floats, top: int) -> tuple[Columns, Floats]:
+    """B x T: columns of the T highest values of each row, in any order, and those values.
 
     Columns are taken in groups, a stride apart: the T groups with the highest maxima hold the T
     highest values, so all but those groups are met once, at the speed of a maximum.
@@ -198,13 +198,34 @@ def _highest(value_BN: Floats, top: int) -> Columns:
     num_rows, num_columns = value_BN.shape
     num_groups = num_columns // _GROUP
     if num_groups <= 2 * top:
-        return np.argpartition(value_BN, num_columns - top, axis=1)[:, num_columns - top :]
+        best_BT = _places_of_highest(value_BN, top)
+        return best_BT, np.take_along_axis(value_BN, best_BT, axis=1)
     even = num_groups * _GROUP
     highest_BG = value_BN[:, :even].reshape(num_rows, _GROUP, num_groups).max(axis=1)
-    group_BT = np.argpartition(highest_BG, num_groups - top, axis=1)[:, num_groups - top :]
+    group_BT = _places_of_highest(highest_BG, top)
     inside_BK = (group_BT[:, :, None] + num_groups * np.arange(_GROUP)).reshape(num_rows, -1)
     rest_BK = np.broadcast_to(np.arange(even, num_columns), (num_rows, num_columns - even))
     column_BK = np.concatenate([inside_BK, rest_BK], axis=1)
-    found_BK = np.take_along_axis(value_BN, column_BK, axis=1)
-    place_BT = np.argpartition(found_BK, found_BK.shape[1] - top, axis=1)[:, -top:]
-    return np.take_along_axis(column_BK, place_BT, axis=1)
+    row_start_B1 = num_columns * np.arange(num_rows)[:, None]
+    found_BK = value_BN.reshape(-1, copy=False).take(row_start_B1 + column_BK)
+    place_BT = _places_of_highest(found_BK, top)
+    return (
+        np.take_along_axis(column_BK, place_BT, axis=1),
+        np.take_along_axis(found_BK, place_BT, axis=1),
+    )
+
+
+def _places_of_highest(value_BX: Floats, top: int) -> Columns:
+    """B x T: where the T highest values of each row are, in any order.
+
+    NumPy partitions values by vector instructions, and places not; which values are as high as
+    the T-th is told by a comparison, unless others equal it, or it is no number.
+    """
+    first = value_BX.shape[1] - top
+    least_B1 = np.partition(value_BX, first, axis=1)[:, first, None]
+    place_K = np.flatnonzero(value_BX >= least_B1)
+    if len(place_K) == top * len(value_BX):
+        place_BT: Columns = place_K.reshape(-1, top) % value_BX.shape[1]
+    else:
+        place_BT = np.argpartition(value_BX, first, axis=1)[:, first:]
+    return place_BT
