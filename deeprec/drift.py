@@ -90,7 +90,7 @@ def drift_since_published(
 def profile_ratings(warehouse: Database) -> dict[str, Profile]:
     """How ratings are given, and how many of them users give."""
     warehouse.run("ratings/group_by_place")
-    profiles = {
+    profiles: dict[str, Profile] = {
         quantity: _profile(warehouse.table(f"profiles/{quantity}"))
         for quantity in (RATINGS, ACTIVITY)
     }

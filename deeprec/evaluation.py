@@ -1,8 +1,8 @@
-"""How good a bundle is on held-out ratings, measured through its ONNX graph, beside two floors.
+"""How good a bundle is on held-out ratings, measured through its ONNX graphs, beside two floors.
 
 Evaluation, and only evaluation, feeds the graph the training part of each user's ratings.
 
-Shape legend: U users, N movies of the warehouse, R held-out ratings.
+Shape legend: U users, N movies of the warehouse, R held-out ratings, K some of them.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from deeprec.breakdowns import Group
 from deeprec.bundles import Bundle, open_bundle
 from deeprec.config import Config, EvaluateConfig
 from deeprec.errors import BundleError, SplitError
+from deeprec.factored import scorer_of
 from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
@@ -138,14 +139,15 @@ def evaluate_bundle(
 def model_predictions_R(
     predictor: Predictor, held_out: HeldOut, config: EvaluateConfig, progress: Progress
 ) -> Floats:
-    """What the graph says of every held-out rating, unclipped; NaN where it says nothing."""
-    values_UN, train = held_out.ratings.values_UM, held_out.train
+    """What the bundle says of every held-out rating, unclipped; NaN where it says nothing."""
+    values_UN = held_out.ratings.values_UM
     predicted_R = np.full(values_UN.nnz, np.nan, dtype=np.float32)
-    for users, unclipped_BN in predictor.unclipped_batches(train, config.batch_size):
-        entries = slice(*values_UN.indptr[[users.start, users.stop]])
-        row_R = held_out.user_R[entries] - users.start
-        predicted_R[entries] = unclipped_BN[row_R, values_UN.indices[entries]]
-        progress("evaluate", entries.stop, values_UN.nnz, "ratings")
+    scores = scorer_of(predictor).unclipped_cells(held_out.train, values_UN, config.batch_size)
+    end = 0
+    for unclipped_K in scores:
+        start, end = end, end + len(unclipped_K)
+        predicted_R[start:end] = unclipped_K
+        progress("evaluate", end, values_UN.nnz, "ratings")
     return predicted_R
 
 

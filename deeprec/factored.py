@@ -4,11 +4,12 @@ Shape legend: B users in a batch, N movies of the warehouse, M movies of the voc
 model's code, K a code as it is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from deeprec.bundles import Bundle
 from deeprec.errors import BundleError
@@ -17,8 +18,8 @@ from deeprec.models import Factors, Model, factors_of
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
 
-BatchScorer = Callable[[RatingMatrix, int], Iterator[tuple[slice, Floats]]]
 _CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
+_CELLS_AT_ONCE = 1024  # of which both codes, of some hundred numbers, stay in the cache
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,33 @@ class FactoredPredictor:
                 rows = slice(first, first + len(product_BN))
                 yield rows, activate(product_BN, self.factors.activation)
 
+    def unclipped_cells(
+        self, users: RatingMatrix, wanted_UN: sparse.csr_array[np.float32], batch_size: int
+    ) -> Iterator[Floats]:
+        """See `Predictor`; a product a cell, so a batch is of cells here, as many as fit a cache.
 
-def batch_scorer(predictor: Predictor) -> BatchScorer:
-    """The predictor's `unclipped_batches`, as products where its model's scores are such."""
+        Args:
+            users: whose cells they are.
+            wanted_UN: with an entry a cell, whatever it is.
+            batch_size: of users, for a predictor of whole rows; codes come many at a time.
+        """
+        del batch_size
+        for rows, code_SK in self.code_batches(users):
+            wanted = wanted_UN[rows].tocoo()
+            for start in range(0, wanted.nnz, _CELLS_AT_ONCE):
+                cells = slice(start, start + _CELLS_AT_ONCE)
+                user_code_RK = code_SK[wanted.row[cells]]
+                movie_code_RK = self.movie_codes_NK[wanted.col[cells]]
+                product_R = np.einsum("rk,rk->r", user_code_RK, movie_code_RK)
+                yield activate(product_R, self.factors.activation)
+
+
+def scorer_of(predictor: Predictor) -> Predictor | FactoredPredictor:
+    """The predictor itself, or the same as products where its model's scores are such."""
     factors = factors_of(predictor.model)
     if factors is None or not _reaches_scale(factors, predictor.bundle):
-        return predictor.unclipped_batches
-    return FactoredPredictor(predictor, factors).unclipped_batches
+        return predictor
+    return FactoredPredictor(predictor, factors)
 
 
 def require_factors(bundle: Bundle, model: Model) -> Factors:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from deeprec.bundles import Bundle
 from deeprec.errors import BundleError
@@ -76,6 +77,14 @@ class Predictor:
             unclipped_BN = self._widen(known_BM, known_N, user_bias_U[rows])
             unclipped_BN[is_empty_U[rows]] = self._movie_means_N(known_N)
             yield rows, unclipped_BN
+
+    def unclipped_cells(
+        self, users: RatingMatrix, wanted_UN: sparse.csr_array[np.float32], batch_size: int
+    ) -> Iterator[Floats]:
+        """Scores before the clip of the cells that are stored in a matrix, some at a time."""
+        for rows, unclipped_BN in self.unclipped_batches(users, batch_size):
+            wanted = wanted_UN[rows].tocoo()
+            yield unclipped_BN[wanted.row, wanted.col]
 
     def _widen(
         self, known_BM: Floats, known_N: npt.NDArray[np.bool_], user_bias_B: Floats

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
-from deeprec.factored import BatchScorer, FactoredPredictor, batch_scorer
+from deeprec.factored import FactoredPredictor, scorer_of
 from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
@@ -65,9 +65,9 @@ def open_storage(config: ScoreConfig, predictor: Predictor, schema: pa.Schema) -
         case "factored":
             return FactoredStorage(config, FactoredPredictor.of(predictor), schema)
         case "rows":
-            return RowStorage(config, predictor, batch_scorer(predictor), schema)
+            return RowStorage(config, predictor, scorer_of(predictor), schema)
         case "dense":
-            return DenseStorage(config, predictor, batch_scorer(predictor), schema)
+            return DenseStorage(config, predictor, scorer_of(predictor), schema)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DenseStorage:
 
     config: ScoreConfig
     predictor: Predictor
-    unclipped_batches: BatchScorer
+    scorer: Predictor | FactoredPredictor
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
@@ -129,7 +129,7 @@ class RowStorage:
 
     config: ScoreConfig
     predictor: Predictor
-    unclipped_batches: BatchScorer
+    scorer: Predictor | FactoredPredictor
     schema: pa.Schema
 
     def score_users(self, users: RatingMatrix) -> ScoredShard:
@@ -157,7 +157,7 @@ def _score_densely(
     config, bundle = storage.config, storage.predictor.bundle
     hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
     recommended = []
-    for rows, value_BN in storage.unclipped_batches(users, config.batch_size):
+    for rows, value_BN in storage.scorer.unclipped_batches(users, config.batch_size):
         in_hundredths(value_BN, bundle, out_BN=hundredths_SN[rows])
         batch = users.select_rows(rows)
         best = _Best.of(batch, value_BN, config.top_n)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pytest
+from scipy import sparse
 
 from deeprec.bundles import open_bundle
 from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, ExportError
-from deeprec.factored import FactoredPredictor, batch_scorer
+from deeprec.factored import FactoredPredictor, scorer_of
 from deeprec.home import Home
 from deeprec.last_layer import activate
 from deeprec.prediction import Predictor
@@ -82,8 +83,8 @@ def test_a_product_is_what_the_graph_predicts(
         found_BN = activate(product_BN, products.factors.activation)
         np.testing.assert_allclose(found_BN, scores.unclipped_BM, rtol=0, atol=1e-5)
     monkeypatch.setattr("deeprec.factored._CODES_AT_ONCE", 18)  # so that it takes several
-    batches = (predictor.unclipped_batches, batch_scorer(predictor))
-    pairs = list(zip(*(way(everyone, 9) for way in batches), strict=True))
+    scorers = predictor, scorer_of(predictor)
+    pairs = list(zip(*(way.unclipped_batches(everyone, 9) for way in scorers), strict=True))
     assert everyone.num_users > 18
     assert everyone.num_users == pairs[-1][0][0].stop
     for (rows, unclipped_BN), (rows_of_products, found_BN) in pairs:
@@ -91,18 +92,34 @@ def test_a_product_is_what_the_graph_predicts(
         np.testing.assert_allclose(found_BN, unclipped_BN, rtol=0, atol=1e-5)
 
 
+def test_single_cells_are_those_of_all(
+    factored: tuple[Home, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order in which they are stored; users without any are among them."""
+    predictor, everyone = predictor_of(*factored)
+    ((_, unclipped_UN),) = predictor.unclipped_batches(everyone, everyone.num_users)
+    is_wanted_UN = np.random.default_rng(0).random(unclipped_UN.shape) < 0.05
+    wanted = sparse.csr_array(is_wanted_UN.astype(np.float32))
+    assert 0 in np.diff(wanted.indptr)
+    monkeypatch.setattr("deeprec.factored._CODES_AT_ONCE", 18)  # so that it takes several
+    monkeypatch.setattr("deeprec.factored._CELLS_AT_ONCE", 5)
+    for scorer in (predictor, scorer_of(predictor)):
+        found_R = np.concatenate(list(scorer.unclipped_cells(everyone, wanted, 9)))
+        np.testing.assert_allclose(found_R, unclipped_UN[is_wanted_UN], rtol=0, atol=1e-5)
+
+
 def test_what_is_no_product_is_scored_by_its_graph(kinds: "Kinds") -> None:
     predictor, _ = predictor_of(kinds.home, kinds.bundles["user-kernel"])
-    assert predictor.unclipped_batches == batch_scorer(predictor)
+    assert predictor is scorer_of(predictor)
 
 
 def test_ratings_that_no_product_comes_to_are_scored_by_the_graph(kinds: "Kinds") -> None:
     predictor, _ = predictor_of(kinds.home, kinds.bundles["network"])
-    assert predictor.unclipped_batches != batch_scorer(predictor)
+    assert predictor is not scorer_of(predictor)
     scale = {"scale": RatingScale(-2, 5, 1)}  # the least that SELU gives is -1.76
     bundle = replace(predictor.bundle, manifest=predictor.bundle.manifest.model_copy(update=scale))
     below = replace(predictor, bundle=bundle)
-    assert below.unclipped_batches == batch_scorer(below)
+    assert below is scorer_of(below)
 
 
 def test_codes_that_the_graph_does_not_agree_with_are_not_sealed(
