@@ -188,8 +188,9 @@ def _translated() -> Iterator[None]:
     except duckdb.Error as error:
         if type(error) is not duckdb.Error:
             raise
-        # From the file system of Python's that reads the store; its last line names the reason.
-        reason = str(error).strip().rpartition("\n")[2]
+        # From the file system of Python's that reads the store; its last line names the reason,
+        # under which DuckDB may show where in the statement it was needed.
+        reason = str(error).partition("\n\nLINE ")[0].strip().rpartition("\n")[2]
         raise WarehouseError(
             f"DuckDB could not read the store that holds predicted_ratings: {reason}"
         ) from error
