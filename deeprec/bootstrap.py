@@ -6,12 +6,17 @@ Users are drawn, not ratings: the errors of one user hang together, so they come
 Shape legend: U users, P predictors, S resamples.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from deeprec.ahead import ahead
+
 CONFIDENCE = 0.95
+_DRAWS_AT_ONCE = 2**18  # of users, where there are fewer: 2 MB, a few times
 
 
 class Interval(NamedTuple):
@@ -42,10 +47,21 @@ def resample_rmse(
     generator = np.random.default_rng(seed)
     sums_UK = np.column_stack([squared_UP, count_U])
     resampled_SK = np.empty((num_resamples, num_predictors + 1))
-    for resample_K in resampled_SK:  # one at a time: U draws are all that is held
-        drawn_U = generator.integers(num_users, size=num_users)
+    for resample_K, drawn_U in zip(
+        resampled_SK, _draws(generator, num_users, num_resamples), strict=True
+    ):
         resample_K[:] = np.bincount(drawn_U, minlength=num_users) @ sums_UK
     return np.asarray(np.sqrt(resampled_SK[:, :-1] / resampled_SK[:, -1:]))
+
+
+def _draws(
+    generator: np.random.Generator, num_users: int, num_resamples: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """U users, drawn with replacement, for each resample: some while others are counted."""
+    at_once = max(1, _DRAWS_AT_ONCE // num_users)
+    sizes = (min(at_once, num_resamples - start) for start in range(0, num_resamples, at_once))
+    drawn = (generator.integers(num_users, size=(size, num_users)) for size in sizes)
+    return chain.from_iterable(ahead(drawn))
 
 
 def percentile_interval(figure_S: npt.NDArray[np.float64]) -> Interval:

@@ -177,6 +177,16 @@ def count_by_column(values_UM: "sparse.csr_array[np.float32]") -> npt.NDArray[np
     return count_M
 
 
+def sum_by_column(values_UM: "sparse.csr_array[np.float32]") -> npt.NDArray[np.float64]:
+    """What the entries of each column come to, in double precision."""
+    total_M = np.zeros(values_UM.shape[1])
+    for start in range(0, values_UM.nnz, _ENTRIES_AT_ONCE):  # of which `bincount` makes copies
+        entries = slice(start, start + _ENTRIES_AT_ONCE)
+        column_R, value_R = values_UM.indices[entries], values_UM.data[entries]
+        total_M += np.bincount(column_R, value_R, minlength=len(total_M))
+    return total_M
+
+
 def rated_cells(values_UM: "sparse.csr_array[np.float32]") -> "sparse.csr_array[np.float32]":
     """1 wherever a rating is stored."""
     return with_values(values_UM, np.ones(values_UM.nnz, dtype=np.float32))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
+from deeprec.ahead import ahead
 from deeprec.config import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
@@ -200,10 +201,11 @@ def _read_parts(warehouse: Database, split: Split, *, train_days: bool) -> dict[
         )
         for part in _PARTS
     ]
-    for first, end in user_ranges(num_users, num_ratings):
-        table = warehouse.table(
-            "vectors/of_split", split_id=split.split_id, first_user=first, end_user=end
-        )
+    tables = (
+        warehouse.table("vectors/of_split", split_id=split.split_id, first_user=first, end_user=end)
+        for first, end in user_ranges(num_users, num_ratings)
+    )
+    for table in ahead(tables):
         users, code_R = rating_matrix(table, movie_ids_M), _part_codes(table["parts"])
         for code, stack in enumerate(stacks):
             stack.push(users.select_ratings(code_R == code))

@@ -14,6 +14,7 @@ from deeprec.ratings import (
     count_by_column,
     index_type,
     runs_of_rows,
+    sum_by_column,
 )
 
 
@@ -156,8 +157,11 @@ def test_runs_are_all_rows_in_order(lengths: list[int]) -> None:
     assert all(row_starts[run.stop] - row_starts[run.start] < 4 + 9 for run in runs)
 
 
-def test_entries_are_counted_by_column_and_zeros_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_are_counted_and_summed_by_column_and_zeros_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ratings_module, "_ENTRIES_AT_ONCE", 2)
     assert [1, 1, 1] == count_by_column(matrix().values_UM).tolist()
     rows = np.array([[1, 1, 0], [1, 0, 0]], dtype=np.float32)
     assert [2, 1, 0] == count_by_column(sparse.csr_array(rows)).tolist()
+    assert [5, 3, 0] == sum_by_column(matrix().values_UM).tolist()
