@@ -1,7 +1,7 @@
 """Predictions as products: a code a user and a code a movie, of the whole warehouse.
 
-Shape legend: B users in a batch, N movies of the warehouse, M movies of the vocabulary, C a
-model's code, K a code as it is kept.
+Shape legend: B users in a batch, S users coded at once, U users, N movies of the warehouse, M
+movies of the vocabulary, R cells, C a model's code, K a code as it is kept.
 """
 
 from collections.abc import Iterator
