@@ -232,9 +232,9 @@ def _places_of_highest(value_BX: Floats, top: int) -> Columns:
     """
     first = value_BX.shape[1] - top
     least_B1 = np.partition(value_BX, first, axis=1)[:, first, None]
-    place_K = np.flatnonzero(value_BX >= least_B1)
-    if len(place_K) == top * len(value_BX):
-        place_BT: Columns = place_K.reshape(-1, top) % value_BX.shape[1]
-    else:
-        place_BT = np.argpartition(value_BX, first, axis=1)[:, first:]
+    row_K, column_K = np.divmod(np.flatnonzero(value_BX >= least_B1), value_BX.shape[1])
+    is_told_B = np.bincount(row_K, minlength=len(value_BX)) == top
+    place_BT = np.empty((len(value_BX), top), dtype=np.int64)
+    place_BT[is_told_B] = column_K[is_told_B[row_K]].reshape(-1, top)
+    place_BT[~is_told_B] = np.argpartition(value_BX[~is_told_B], first, axis=1)[:, first:]
     return place_BT

@@ -36,8 +36,10 @@ def test_the_best_are_those_that_sorting_everything_gives(
 def test_among_equals_each_movie_comes_once_and_none_that_is_rated(
     num_movies: int, top_n: int, seed: int
 ) -> None:
+    """Whether a row's best are told apart by their values or, among equals, by nothing."""
     rng = np.random.default_rng(seed)
     predicted_BN = rng.integers(1, 6, (5, num_movies)).astype(np.float32)
+    predicted_BN[:2] = rng.permutation(2 * num_movies).reshape(2, num_movies)
     is_rated_BN = rng.random((5, num_movies)) < 0.3
     values = sparse.csr_array(is_rated_BN.astype(np.float32))
     users = RatingMatrix(np.arange(5), np.arange(num_movies), values)
