@@ -29,7 +29,7 @@ from deeprec.autoencoder import Autoencoder, RatingPredictor
 from deeprec.batches import DenseBatches
 from deeprec.config import TrainConfig
 from deeprec.objectives import masked_mse
-from deeprec.ratings import RatingScale
+from deeprec.ratings import RatingScale, index_type
 from deeprec.synthetic import draw_movies
 from deeprec.trainer import fit
 
@@ -138,7 +138,7 @@ def dense_pass(
 
 
 def draw_users(num_users: int, seed: int) -> sparse.csr_array[np.float32]:
-    """U x M: each user with so many movies, popular ones more often."""
+    """U x M: each user with so many movies, popular ones more often; indexes as of vectors."""
     rng = np.random.default_rng(seed)
     num_ratings = _RATINGS_A_USER * num_users
     weight_M = draw_movies(rng, _NUM_MOVIES, 10 * num_ratings, num_ratings).num_ratings_M
@@ -152,10 +152,10 @@ def draw_users(num_users: int, seed: int) -> sparse.csr_array[np.float32]:
         for _ in range(num_users)
     ]
     stars_R = rng.integers(1, 6, num_ratings).astype(np.float32)
-    bounds_U = np.arange(0, num_ratings + 1, _RATINGS_A_USER)
-    return sparse.csr_array(
-        (stars_R, np.concatenate(columns), bounds_U), shape=(num_users, _NUM_MOVIES)
-    )
+    index = index_type(num_ratings)
+    column_R = np.concatenate(columns).astype(index)
+    bounds_U = np.arange(0, num_ratings + 1, _RATINGS_A_USER, dtype=index)
+    return sparse.csr_array((stars_R, column_R, bounds_U), shape=(num_users, _NUM_MOVIES))
 
 
 def all_figures(batch_sizes: list[int]) -> Iterator[StepFigures]:
