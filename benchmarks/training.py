@@ -153,9 +153,15 @@ def draw_users(num_users: int, seed: int) -> sparse.csr_array[np.float32]:
     ]
     stars_R = rng.integers(1, 6, num_ratings).astype(np.float32)
     index = index_type(num_ratings)
-    column_R = np.concatenate(columns).astype(index)
-    bounds_U = np.arange(0, num_ratings + 1, _RATINGS_A_USER, dtype=index)
-    return sparse.csr_array((stars_R, column_R, bounds_U), shape=(num_users, _NUM_MOVIES))
+    ratings_UM: sparse.csr_array[np.float32] = sparse.csr_array(
+        (
+            stars_R,
+            np.concatenate(columns).astype(index),
+            np.arange(0, num_ratings + 1, _RATINGS_A_USER).astype(index),
+        ),
+        shape=(num_users, _NUM_MOVIES),
+    )
+    return ratings_UM
 
 
 def all_figures(batch_sizes: list[int]) -> Iterator[StepFigures]:
