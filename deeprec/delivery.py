@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from deeprec.errors import StoreError
 from deeprec.places import Place
@@ -31,7 +30,11 @@ _AT_ONCE = 8  # objects on their way: a put waits for the store, not for this ma
 
 
 def deliver(
-    place: Place, plan: str, files: Mapping[str, Path], vectors: Path, num_shards: int
+    place: Place,
+    plan: str,
+    files: Mapping[str, Path],
+    vectors: Callable[[int], pa.Table],
+    num_shards: int,
 ) -> None:
     """Put a run's inputs where its workers are told to look; safe to do again.
 
@@ -39,12 +42,16 @@ def deliver(
         place: the run's own.
         plan: as JSON.
         files: by the names that they get there.
-        vectors: a Parquet file with a row group a shard.
-        num_shards: how many it has.
+        vectors: those of a shard's users, by its number.
+        num_shards: how many there are.
     """
+
+    def of_shard(shard: int) -> bytes:
+        return as_parquet(vectors(shard))
+
     contents: dict[str, Callable[[], bytes]] = {
         **{name: file.read_bytes for name, file in files.items()},
-        **{_vectors_of(shard): partial(_row_group, vectors, shard) for shard in range(num_shards)},
+        **{_vectors_of(shard): partial(of_shard, shard) for shard in range(num_shards)},
     }
     with ThreadPoolExecutor(_AT_ONCE) as workers:
         digests = dict(workers.map(partial(_put, place), contents.items()))
@@ -98,11 +105,6 @@ def _put(place: Place, named: tuple[str, Callable[[], bytes]]) -> tuple[str, str
     content = read()
     place.put(name, content)
     return name, hashlib.sha256(content).hexdigest()
-
-
-def _row_group(vectors: Path, shard: int) -> bytes:
-    with pq.ParquetFile(vectors) as file:
-        return as_parquet(file.read_row_group(shard))
 
 
 def _checked(place: Place, name: str, digest: str) -> bytes:

@@ -15,7 +15,6 @@ from threading import Lock
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +30,7 @@ from deeprec.runs import (
     plan_at,
     prediction_schema,
     read_plan,
+    read_vectors,
     run_place,
     run_predictor,
     shard_files,
@@ -157,8 +157,7 @@ def _vectors(plan: ScoringPlan, shard: int) -> pa.Table:
     """The vectors of a shard's users, from the run's folder or, elsewhere, from its place."""
     if not (plan.run_dir / VECTORS).exists():
         return fetch_vectors(run_place(plan), plan.run_dir, shard)
-    with pq.ParquetFile(plan.run_dir / VECTORS) as file:
-        return file.read_row_group(shard)
+    return read_vectors(plan.run_dir, shard)
 
 
 @lru_cache(maxsize=1)
