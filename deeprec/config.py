@@ -86,16 +86,20 @@ class IngestConfig(_Section):
         16 * 2**20, ge=2**10, description="text parsed at once, in bytes; bounds memory"
     )
     forget_gone: bool = Field(
-        False, description="a file that is gone from a source folder takes its ratings along"
+        False, description="a file that is gone from its source takes its ratings along"
     )
     max_gone_fraction: float = Field(
-        0.1, ge=0, le=1, description="of all ratings; above it nothing is forgotten"
+        0.1,
+        ge=0,
+        le=1,
+        description="of all ratings; where more would go with files that are gone or hold fewer, "
+        "with forget_gone, nothing does",
     )
     hold_back: bool = Field(
         False, description="leave broken files out and take in the others, instead of none"
     )
     history_days: float = Field(
-        30.0, ge=0, description="how long changed and gone files can be looked back at"
+        30.0, ge=0, le=36_500, description="how long changed and gone files can be looked back at"
     )
 
 

@@ -20,6 +20,10 @@ class WarehouseError(DeeprecError):
     """The warehouse is missing, held by another process, or lacks what a stage needs."""
 
 
+class HeldError(WarehouseError):
+    """Another process holds the warehouse, or a lock of a home; it may be free again."""
+
+
 class SplitError(DeeprecError):
     """A split that these ratings do not allow."""
 

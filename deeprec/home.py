@@ -9,7 +9,7 @@ from pathlib import Path
 
 import filelock
 
-from deeprec.errors import WarehouseError
+from deeprec.errors import HeldError, WarehouseError
 
 DEFAULT_HOME = Path("home")
 LOCK_TIMEOUT_S = 600.0
@@ -95,13 +95,13 @@ def hold_lock(file: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     The operating system frees it when a process dies, however it dies.
 
     Raises:
-        WarehouseError: another still holds it after `timeout_s` seconds.
+        HeldError: another still holds it after `timeout_s` seconds.
     """
     lock = filelock.FileLock(file)
     try:
         _acquire(lock, timeout_s)
     except filelock.Timeout as error:
-        raise WarehouseError(
+        raise HeldError(
             f"{file}: held by another deeprec process for {timeout_s:.0f} s; "
             "wait for it to end, then run this again"
         ) from error

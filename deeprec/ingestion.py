@@ -1,5 +1,6 @@
 """From rating files to the warehouse: one transaction a source, every row accounted for."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ from deeprec.ratings import RatingScale, describe_scale
 from deeprec.readers import read_files
 from deeprec.readers.batches import Batch
 from deeprec.readers.chunks import FileDigest
-from deeprec.readers.detection import find_files
+from deeprec.readers.detection import find_files, listed_files, looks_like_ratings
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.repeats import Suspects
 from deeprec.source_files import (
+    check_lost,
     declared_scale,
     find_changes,
     forget_history,
@@ -33,6 +35,7 @@ from deeprec.source_files import (
 )
 from deeprec.warehouse import Database, open_warehouse
 
+_LOG = logging.getLogger(__name__)
 _NUM_EXAMPLES = 3
 _BATCHES_AT_ONCE = 4  # of an insert
 _Example = tuple[int, int, str, str]  # file, line, text, reason
@@ -53,7 +56,10 @@ class HeldBack(BaseModel):
 
 
 class SourceReport(BaseModel):
-    """What became of the rows of one source; the counts are of the files that were read."""
+    """What became of the rows of one source; the counts are of the files that were read.
+
+    `passed_over` are tables beside or below them that are of no source, going by their names.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,6 +74,7 @@ class SourceReport(BaseModel):
     rows_rejected: int
     rejected_by_reason: dict[str, int]
     held_back: tuple[HeldBack, ...] = ()
+    passed_over: tuple[Path, ...] = ()
 
 
 class IngestReport(BaseModel):
@@ -102,10 +109,14 @@ def ingest(
         SourceError: a source cannot be read or understood, too many of its rows cannot be used,
             or its scale is not the warehouse's; nothing of it was taken in.
     """
-    found = {source: find_files(source, config.ingest) for source in sources}
+    _find_all(sources, config.ingest)  # a wrong source makes no home and waits for nobody
     with open_warehouse(home, config.warehouse) as warehouse:
+        found = _find_all(sources, config.ingest)  # which may be others after the wait
+        passed_over = _passed_over(found, config.ingest)
         reports = tuple(
-            _ingest_usable(warehouse, source, files, config.ingest, progress)
+            _ingest_usable(warehouse, source, files, config.ingest, progress).model_copy(
+                update={"passed_over": passed_over[source]}
+            )
             for source, files in found.items()
         )
         num_users, num_movies, num_ratings, _ = warehouse.row("vectors/counts")
@@ -123,6 +134,31 @@ def ingest(
         data_digest=digest,
         sources=reports,
     )
+
+
+def _find_all(sources: Sequence[str], config: IngestConfig) -> dict[str, list[SourceFile]]:
+    return {source: find_files(source, config) for source in sources}
+
+
+def _passed_over(
+    found: Mapping[str, Sequence[SourceFile]], config: IngestConfig
+) -> dict[str, tuple[Path, ...]]:
+    """Files of each source's folder that may hold ratings and that nobody reads.
+
+    Where a layout was asked for, those of another are left out on purpose.
+    """
+    if config.format != "auto":
+        return dict.fromkeys(found, ())
+    read = {file.path for files in found.values() for file in files}
+    others = {source: sorted(listed_files(source) - read) for source in found}
+    passed_over = {
+        source: tuple(path for path in paths if looks_like_ratings(path))
+        for source, paths in others.items()
+    }
+    for source, paths in passed_over.items():
+        for path in paths:
+            _LOG.warning("%s: %s is not read; name it, or move it away", source, path)
+    return passed_over
 
 
 @dataclass
@@ -201,12 +237,14 @@ def _find_broken(
     held_back = []
     changes = find_changes(warehouse, source, files, config)
     scale = declared_scale(warehouse, source, changes)
+    _, _, num_ratings, _ = warehouse.row("vectors/counts")
     for file_id, file in changes.new.items():
         tally = _Tally()
         try:
             for batch in read_files({file_id: file}, scale, config.chunk_bytes):
                 tally.add(batch)
             _check_rejected(str(file.path), {file_id: file}, tally, config)
+            check_lost(source, changes.of(file_id), tally.num_rows, num_ratings, config)
             _check_unchanged(file.path, before[file.path])
         except SourceError as error:
             held_back.append(HeldBack(path=file.path, reason=str(error)))
@@ -242,12 +280,14 @@ def _ingest_source(
         changes = find_changes(warehouse, source, files, config, skipped)
         tally = _Tally()
         if changes.new or changes.outdated:
+            _, _, num_ratings, _ = warehouse.row("vectors/counts")
             scale = declared_scale(warehouse, source, changes)
             retire_files(warehouse, changes.outdated, now)
             tally = _read(warehouse, changes.new, scale, config.chunk_bytes, progress)
             if len(changes.new) == len(files) and not tally.num_read:
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
             _check_rejected(source, changes.new, tally, config)
+            check_lost(source, changes, tally.num_rows, num_ratings, config)
             _record_files(warehouse, source, changes.new, tally, now)
             settle(warehouse, source, scale, tally.suspects.table())
         forget_history(warehouse, now - timedelta(days=config.history_days))
@@ -258,7 +298,7 @@ def _ingest_source(
         format=", ".join(formats or sorted({file.layout.format for file in files})),
         num_files=len(files),
         num_files_unchanged=len(files) - len(changes.new),
-        num_files_gone=changes.num_gone,
+        num_files_gone=len(changes.gone),
         rows_read=tally.num_read,
         rows_kept=kept,
         rows_replaced=replaced,

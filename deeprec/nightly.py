@@ -312,20 +312,24 @@ class _Night:
 def _taken_in(report: IngestReport) -> Said:
     """What became of the sources, in a sentence."""
     held_back = [held for source in report.sources for held in source.held_back]
-    if not report.changed and not held_back:
+    passed_over = [path for source in report.sources for path in source.passed_over]
+    if not report.changed and not held_back and not passed_over:
         return Outcome.SKIPPED, "no file is new, changed or gone"
     num_new = sum(source.num_files - source.num_files_unchanged for source in report.sources)
     num_gone = sum(source.num_files_gone for source in report.sources)
     num_read = sum(source.rows_read for source in report.sources)
     num_rejected = sum(source.rows_rejected for source in report.sources)
     said = (
-        f"{num_new - len(held_back):,} files new or changed, {num_gone:,} gone; "
+        f"{num_new:,} files new or changed, {num_gone:,} gone; "
         f"{num_read:,} rows read, {num_rejected:,} rejected; {report.num_ratings:,} ratings in all"
     )
-    if not held_back:
-        return Outcome.DONE, said
-    why = "; ".join(f"{held.path}: {held.reason}" for held in held_back)
-    return Outcome.WARNED, f"{said}. Held back, mend and they come with the next night: {why}"
+    if held_back:
+        why = "; ".join(held.reason for held in held_back)
+        said += f". Held back, mend and they come with the next night: {why}"
+    if passed_over:
+        others = ", ".join(map(str, passed_over))
+        said += f". Not read, by their names; name them as sources, or move them away: {others}"
+    return Outcome.WARNED if held_back or passed_over else Outcome.DONE, said
 
 
 def _checked(results: Sequence[CheckResult]) -> Said:

@@ -4,11 +4,11 @@ Which rating stands, which has lost, the dense indexes and the scale are settled
 files themselves are read elsewhere.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from deeprec.config import IngestConfig
 from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.chunks import digest_file
+from deeprec.readers.detection import listed_files
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.warehouse import Database
 
@@ -39,17 +40,40 @@ _SETTLE = (
 _CHECKS = ("ratings/source_file_counts", "ratings/losers_have_winners")
 
 
+class KnownFile(NamedTuple):
+    """A file as it was taken in; `rows_kept` of its rows stand."""
+
+    path: str
+    file_id: int
+    size_bytes: int
+    sha256: str
+    layout: str
+    role: str
+    source: str
+    rows_kept: int
+
+
 @dataclass(frozen=True)
 class Changes:
     """How a source differs from what was taken in of it; each state of a file has an id of its own.
 
-    `new` are the files to read, under new ids; `outdated` the ids of what they were before, and of
-    files that are gone.
+    `new` are the files to read, under new ids; `changed` those of them that were other files
+    before, and `gone` those that are no more, as they were.
     """
 
     new: Mapping[int, SourceFile]
-    outdated: tuple[int, ...]
-    num_gone: int
+    changed: Mapping[int, KnownFile]
+    gone: tuple[KnownFile, ...]
+
+    def of(self, file_id: int) -> "Changes":
+        """What is new in one file."""
+        changed = {file_id: self.changed[file_id]} if file_id in self.changed else {}
+        return Changes({file_id: self.new[file_id]}, changed, ())
+
+    @property
+    def outdated(self) -> list[int]:
+        """The ids of what files were that are not so any more."""
+        return [before.file_id for before in (*self.changed.values(), *self.gone)]
 
 
 def find_changes(
@@ -62,55 +86,88 @@ def find_changes(
     """Files that are new, or are not what they were when they were taken in, or are gone.
 
     Those that are skipped count as unchanged.
-
-    Raises:
-        SourceError: more of the source's ratings would go than the configuration allows.
     """
-    known = {path: rest for path, *rest, _ in warehouse.rows("ratings/source_files")}
+    known = {file.path: file for file in _known_files(warehouse)}
     (next_id,) = warehouse.row("ratings/next_file_id")
     new: dict[int, SourceFile] = {}
-    outdated: list[int] = []
+    changed: dict[int, KnownFile] = {}
     for file in files:
         if file.path in skipped:
             continue
-        if (before := known.get(str(file.path))) is not None:
-            file_id, *then = before
-            now = digest_file(file.path, file_id)
-            if then == [now.size_bytes, now.sha256, str(file.layout)]:
+        file_id = next_id + len(new)
+        if before := known.get(str(file.path)):
+            now = digest_file(file.path, before.file_id)
+            then = (before.size_bytes, before.sha256, before.layout)
+            if then == (now.size_bytes, now.sha256, str(file.layout)):
                 continue
-            outdated.append(file_id)
-        new[next_id + len(new)] = file
-    gone = _gone(known, source, files) if config.forget_gone else {}
-    if gone:
-        _check_gone(warehouse, source, gone, config)
-    return Changes(new, (*outdated, *gone.values()), len(gone))
+            changed[file_id] = before
+        new[file_id] = file
+    gone = _gone(known.values(), source, files) if config.forget_gone else ()
+    return Changes(new, changed, tuple(gone))
+
+
+def _known_files(warehouse: Database) -> list[KnownFile]:
+    return [KnownFile(*row) for row in warehouse.rows("ratings/source_files")]
 
 
 def _gone(
-    known: Mapping[str, Sequence[Any]], source: str, files: Sequence[SourceFile]
-) -> dict[str, int]:
-    """The files that were taken in from this folder and are not in it any more, with their ids."""
-    folder, found = Path(source).resolve(), {str(file.path) for file in files}
-    return {
-        path: file_id
-        for path, (file_id, *_) in known.items()
-        if path not in found and Path(path).is_relative_to(folder)
-    }
+    known: Iterable[KnownFile], source: str, files: Sequence[SourceFile]
+) -> Iterator[KnownFile]:
+    """The files that were taken in from this source and are not there any more.
+
+    Those under its folder are looked for by their paths, for another source may have brought them;
+    what links or a glob led to, by what they lead to now. One that is there and is not chosen any
+    more is not gone.
+    """
+    folder = Path(source).resolve()
+    there = {str(path) for path in listed_files(source)} | {str(file.path) for file in files}
+    for file in known:
+        path = Path(file.path)
+        is_under = path.is_relative_to(folder)
+        is_of_source = is_under or file.source == source
+        if is_of_source and file.path not in there and not (is_under and path.exists()):
+            yield file
 
 
-def _check_gone(
-    warehouse: Database, source: str, gone: Mapping[str, int], config: IngestConfig
+def check_lost(
+    source: str,
+    changes: Changes,
+    num_rows: Mapping[int, int],
+    num_ratings: int,
+    config: IngestConfig,
 ) -> None:
-    """Refuse to forget so much that a folder which is not whole is the likelier reason."""
-    num_by_file = {file_id: kept for file_id, kept, _ in warehouse.rows("ratings/file_counts")}
-    num_gone = sum(num_by_file[file_id] for file_id in gone.values())
-    _, _, num_ratings, _ = warehouse.row("vectors/counts")
-    if num_gone > config.max_gone_fraction * num_ratings:
+    """Refuse to forget so much that a file or a folder which is not whole is the likelier reason.
+
+    Args:
+        source: what is taken in.
+        changes: of it.
+        num_rows: usable ones of each new file.
+        num_ratings: in the warehouse before.
+        config: says how much may be forgotten, where files are forgotten at all.
+
+    Raises:
+        SourceError: it is more.
+    """
+    if not config.forget_gone:
+        return
+    fraction = config.max_gone_fraction
+    too_much = (
+        f"more than ingest.max_gone_fraction = {fraction:g} allows. Nothing was forgotten: put "
+        "them back, or allow more"
+    )
+    for file_id, before in changes.changed.items():
+        num_all = num_ratings if before.role == Role.RATINGS else before.rows_kept
+        if before.rows_kept - num_rows.get(file_id, 0) > fraction * num_all:
+            raise SourceError(
+                f"{before.path}: held {before.rows_kept:,} rows of {num_all:,} {before.role} and "
+                f"holds {num_rows.get(file_id, 0):,} now; {too_much}"
+            )
+    num_brought = sum(num_rows.get(file_id, 0) for file_id in changes.new.keys() - changes.changed)
+    num_gone = sum(file.rows_kept for file in changes.gone)
+    if num_gone - num_brought > fraction * num_ratings:
         raise SourceError(
-            f"{source}: {len(gone)} files are gone, with {num_gone:,} of {num_ratings:,} ratings, "
-            f"as {next(iter(gone))}; more than ingest.max_gone_fraction = "
-            f"{config.max_gone_fraction:g} allows. Nothing was forgotten: put them back, or allow "
-            "more"
+            f"{source}: {len(changes.gone)} files are gone, with {num_gone:,} of "
+            f"{num_ratings:,} ratings, as {changes.gone[0].path}; {too_much}"
         )
 
 
@@ -126,9 +183,9 @@ def declared_scale(warehouse: Database, source: str, changes: Changes) -> Rating
         if file.layout.role is Role.RATINGS and file.layout.scale
     }
     others = [
-        file_id
-        for _, file_id, _, _, _, role in warehouse.rows("ratings/source_files")
-        if role == Role.RATINGS and file_id not in changes.outdated
+        file.file_id
+        for file in _known_files(warehouse)
+        if file.role == Role.RATINGS and file.file_id not in changes.outdated
     ]
     known = {
         RatingScale(minimum, maximum, step)

@@ -5,11 +5,12 @@ Answers at once, also while a run is at work: what is published is read from its
 
 from datetime import UTC, date, datetime
 from enum import IntEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from deeprec.config import Config
-from deeprec.errors import WarehouseError
+from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.live import read_metrics
 from deeprec.nights import Night, NightStep, Outcome, read_nights, read_steps
@@ -68,11 +69,7 @@ class StatusReport(BaseModel):
 
 
 def status(home: Home, config: Config, progress: Progress = silent) -> StatusReport:
-    """How the home stands.
-
-    Raises:
-        WarehouseError: there is no home of deeprec's.
-    """
+    """How the home stands."""
     del progress
     broken: list[str] = []
     published = None
@@ -85,17 +82,19 @@ def status(home: Home, config: Config, progress: Progress = silent) -> StatusRep
     elif published and published.age_hours > config.nightly.max_age_hours:
         broken.append(f"what is published is {published.age_hours:.0f} hours old")
     impatient = config.warehouse.model_copy(update={"lock_timeout_s": _PATIENCE_S})
-    told = {}
+    told: dict[str, Any] = {}
+    is_whole = published is not None
     try:
         with read_warehouse(home, impatient) as warehouse:
             told = _told(warehouse)
             broken += _broken(warehouse)
             told["due"] = _due(warehouse)
-    except WarehouseError:
-        if not home.warehouse.exists():
-            raise
+    except HeldError:
         told["at_work"] = True
-    health = _health(published, broken)
+    except WarehouseError as error:
+        broken.append(f"the warehouse cannot be read: {error}")
+        is_whole = False
+    health = _health(broken, is_whole=is_whole)
     return StatusReport(
         health=health.name.lower(), published=published, broken=tuple(broken), **told
     )
@@ -164,8 +163,8 @@ def _last_night(warehouse: Database) -> Night | None:
     return next(iter(read_nights(warehouse, 1)), None)
 
 
-def _health(published: Published | None, broken: list[str]) -> Health:
-    """Nobody can read predictions: critical. Anything else that is broken: a warning."""
-    if published is None:
+def _health(broken: list[str], *, is_whole: bool) -> Health:
+    """Critical where nobody can read predictions, or no night can make them any more."""
+    if not is_whole:
         return Health.CRITICAL
     return Health.WARNING if broken else Health.OK

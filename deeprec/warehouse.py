@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from deeprec.config import WarehouseConfig
-from deeprec.errors import WarehouseError
+from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.places import open_store
 
@@ -302,6 +302,7 @@ def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:
         settings["memory_limit"] = config.memory_limit
     connection = duckdb.connect(config=settings)
     connection.execute("set enable_progress_bar = false")
+    connection.execute("set global timezone = 'UTC'")  # of `current_timestamp`, as all our moments
     return connection
 
 
@@ -319,7 +320,7 @@ def _attach(
             if "Could not set lock" not in str(error):
                 raise WarehouseError(f"{path}: cannot be opened: {error}") from error
             if time.monotonic() >= deadline:
-                raise WarehouseError(
+                raise HeldError(
                     f"{path}: held by another process for {config.lock_timeout_s:.0f} s; "
                     f"close it there, then run this again ({_holder(error)})"
                 ) from error

@@ -48,8 +48,9 @@ _LOOKS: dict[str, RatingsLayout] = {
     r"\d+\t\d+\t[\d.]+\t\d+\s*": movielens.RATINGS_100K,
     r"\d+::\d+::[\d.]+::\d+\s*": movielens.RATINGS_1M,
 }
-_TABLES = ("ratings*.csv", "ratings*.parquet")
+_TABLES = ("ratings*.csv", "ratings*.tsv", "ratings*.parquet")
 _NOT_RATINGS = ("links.csv", "tags.csv", "genome-*.csv")
+_TABLE_ENDS = (".csv", ".tsv", ".parquet")
 _EXPECTED = (
     "expected Netflix Prize files (training_set/mv_*.txt or combined_data_*.txt), MovieLens files "
     "(u.data, ratings.dat, ratings.csv), or a CSV or Parquet table with columns user_id, movie_id "
@@ -65,6 +66,8 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
             ratings to choose from.
     """
     folder = Path(source)
+    if not source:
+        raise SourceError("an empty source; expected a folder, a file or a glob")
     if folder.is_dir():
         files = _in_folder(folder, config)
     else:
@@ -79,6 +82,20 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
         )
     once = {file.path: _on_given_scale(file, config) for file in files}
     return sorted(once.values(), key=lambda file: file.path)
+
+
+def listed_files(source: str) -> set[Path]:
+    """All files of a folder and of the folders in it, those too that are not of its source."""
+    folder = Path(source)
+    folders = [folder, *folder.glob("[!.]*/")] if folder.is_dir() else []
+    readable = [each for each in folders if os.access(each, os.R_OK | os.X_OK)]
+    return {path for each in readable for path in _listed(each)}
+
+
+def looks_like_ratings(path: Path) -> bool:
+    """Whether a name speaks for ratings: a table's that is not known to be another."""
+    is_table = _plain_name(path).endswith(_TABLE_ENDS)
+    return is_table and not _known_by_name(path) and not _matches(path, _NOT_RATINGS)
 
 
 def _as_found(
@@ -155,7 +172,7 @@ def _listed(folder: Path) -> list[Path]:
 
 def _tables(paths: Iterable[Path]) -> list[Path]:
     """Tables called ratings, else every table that is not known to be something else."""
-    tables = [path for path in paths if _plain_name(path).endswith((".csv", ".parquet"))]
+    tables = [path for path in paths if _plain_name(path).endswith(_TABLE_ENDS)]
     called = [path for path in tables if _matches(path, _TABLES)]
     return called or [path for path in tables if not _matches(path, _NOT_RATINGS)]
 
@@ -205,4 +222,5 @@ def _matches(path: Path, patterns: Iterable[str]) -> bool:
 
 
 def _plain_name(path: Path) -> str:
-    return path.name.removesuffix(".gz")
+    """In lower case, and without the ending of a packed file."""
+    return path.name.lower().removesuffix(".gz")

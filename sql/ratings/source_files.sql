@@ -5,5 +5,7 @@ select
     size_bytes,
     sha256,
     layout,
-    role
+    role,
+    source,
+    rows_kept
 from source_files;

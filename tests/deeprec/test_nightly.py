@@ -440,8 +440,17 @@ def test_status_tells_monitors_how_things_stand(drop: Drop, home: Home) -> None:
     assert 1 == status(drop.home, CONFIG).exit_code
     drop.home.predictions.unlink()
     assert 2 == status(drop.home, CONFIG).exit_code
-    with pytest.raises(WarehouseError, match="has no warehouse"):
-        status(home, CONFIG)
+    assert 2 == status(home, CONFIG).exit_code
+    (_, why) = status(home, CONFIG).broken
+    assert "has no warehouse; run `deeprec ingest SOURCE` first" in why
+
+
+def test_status_sees_that_a_warehouse_is_broken(drop: Drop) -> None:
+    with drop.home.warehouse.open("r+b") as file:
+        file.write(bytes(8192))
+    found = status(drop.home, CONFIG)
+    assert (2, False) == (found.exit_code, found.at_work)
+    assert "the warehouse cannot be read" in found.broken[-1]
 
 
 def test_status_answers_while_a_run_is_at_work(drop: Drop) -> None:
