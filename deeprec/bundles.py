@@ -2,11 +2,12 @@
 
 model.onnx       the graph: vectors in, predicted ratings out
 movies.onnx      where a model works on movies' vectors: the graph that makes codes of them
-users.parquet    beside it: what was learned of each user: user_id, code, num_ratings
+users.parquet    beside it: what was learned of each user: user_id, code
 movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
 manifest.json    what it was made from and how good it is, and the digest of each file
 
-A blend has one folder a member, each with graphs of its own.
+Beside these lie the parts of a graph that are run by themselves, as `models` names them. A blend
+has one folder a member, each with graphs of its own.
 """
 
 import hashlib

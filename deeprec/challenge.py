@@ -71,8 +71,8 @@ def challenge(
         champion = None
         if champion_id and champion_id != bundle_id:
             champion = open_bundle(home.models / champion_id)
-        told = challenger.config
-        ratings = read_split(warehouse, told.split, train_days=told.needs_days)
+        needs_days = any(each.config.needs_days for each in (challenger, champion) if each)
+        ratings = read_split(warehouse, challenger.config.split, train_days=needs_days)
     report = compare(challenger, champion, ratings, config, progress)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         _record(warehouse, report, by)
@@ -110,6 +110,11 @@ def compare(
     by_name = {figure.predictor: figure for figure in figures}
     own, floor = by_name[_CHALLENGER], by_name[BIAS]
     is_promoted, reason = _verdict(own, floor, opponent, config.nightly.min_improvement)
+    if champion and _may_have_moved(champion, challenger):
+        reason += (
+            f"; with a {challenger.config.split.kind} split, ratings that have come since may have "
+            "moved some that the champion was trained on to those compared on"
+        )
     return ChallengeReport(
         challenger=challenger.manifest.bundle_id,
         champion=champion.manifest.bundle_id if champion else None,
@@ -144,6 +149,12 @@ def _require_comparable(bundle: Bundle, challenger: Bundle, part: Part) -> None:
             f"{bundle.path}: its graph is {manifest.largest_difference:.1e} off the model it was "
             f"made from, more than the {manifest.tolerance:.1e} it was sealed under"
         )
+
+
+def _may_have_moved(champion: Bundle, challenger: Bundle) -> bool:
+    """Whether ratings of the champion's train may be held out by now, under the same split."""
+    moves = challenger.config.split.kind in {"last_k", "time"}
+    return moves and champion.manifest.data_digest != challenger.manifest.data_digest
 
 
 def _verdict(own: Evaluation, floor: Evaluation, opponent: str, margin: float) -> tuple[bool, str]:

@@ -196,9 +196,10 @@ def _chosen(home: Home, published: list[tuple[Any, ...]], run_id: str | None) ->
         by_others = [run for run, bundle in past.items() if bundle != current_bundle]
         chosen = next(iter(by_others or past))
         return chosen, past[chosen]
-    kept_here = ", ".join(past) or "none"
+    missing = f"{run_id} is not kept" if run_id else "no earlier run is kept"
+    kept_here = f"; kept are: {', '.join(past)}" if past else ""
     raise WarehouseError(
-        f"{home.past}: {run_id or 'no past run'} is not kept; kept are: {kept_here}. Score with an "
+        f"{home.past}: {missing}{kept_here}. Score with an "
         "older model instead: `deeprec models promote BUNDLE`, then `deeprec score`"
     )
 

@@ -200,7 +200,9 @@ class TrainConfig(_Section):
         32, ge=1, description="vectors a step; lbfgs and rprop always take all of them"
     )
     passes_per_epoch: int = Field(
-        1, ge=1, description="passes over the data, or lbfgs iterations, between looks at dev"
+        1,
+        ge=1,
+        description="passes over the data, or lbfgs iterations at most, between looks at dev",
     )
     optimizer: Literal["sgd", "adam", "adamw", "rprop", "lbfgs"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
@@ -374,7 +376,9 @@ class ScoreConfig(_Section):
         pattern=r"^(latest|v\d+\.\d+\.\d+)$",
         description="oldest DuckDB that can open the published file",
     )
-    bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
+    bundle: Path | None = Field(
+        None, description="a bundle folder; default: the champion, else the newest trained"
+    )
     keep_past: int = Field(
         2, ge=0, description="published files kept beside the present one, to roll back to"
     )
@@ -420,7 +424,9 @@ class EvaluateConfig(_Section):
     """Which held-out ratings a bundle is measured on."""
 
     part: Literal["dev", "test"] = "test"
-    bundle: Path | None = Field(None, description="a bundle folder; default: the newest trained")
+    bundle: Path | None = Field(
+        None, description="a bundle folder; default: the newest trained, champion or not"
+    )
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
     seed: int = Field(0, ge=0, description="of the resamples")
@@ -444,13 +450,18 @@ class ChecksConfig(_Section):
 class NightlyConfig(_Section):
     """When a night trains, and what a challenger must do to become champion."""
 
-    train_every_days: float = Field(7.0, ge=0, description="since the champion's training")
+    train_every_days: float = Field(
+        7.0, ge=0, description="since the last training, whatever came of it"
+    )
     train_at_new_fraction: float = Field(
-        0.05, gt=0, description="of ratings, new since the champion was trained"
+        0.05, gt=0, description="of ratings, of files new or changed since the last training"
     )
     train_at_psi: float = Field(0.2, gt=0, description="drift since what is published")
     max_age_hours: float = Field(
-        26.0, gt=0, description="of what is published; `deeprec status` warns of older"
+        26.0,
+        gt=0,
+        description="of what is published, or since a night found it up to date; `deeprec status` "
+        "warns of older",
     )
     compare_on: Literal["dev", "test"] = Field(
         "test", description="held-out ratings on which a challenger meets the champion"
@@ -589,7 +600,7 @@ def _without(values: Mapping[str, Any], names: Container[str]) -> dict[str, Any]
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Notepad writes it
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such configuration file") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -177,7 +177,7 @@ def _verdict(model: Evaluation) -> str:
             f"The model is NOT better than its bias floor but {by} worse "
             f"({interval}: {low:.4f} to {high:.4f})."
         )
-    side = "better" if model.minus_bias < 0 else "worse"
+    side = "better" if model.minus_bias < 0 else "worse" if model.minus_bias else "off"
     return (
         f"The model cannot be told apart from its bias floor: it is {by} {side}, within a "
         f"{interval} of {high:.4f} worse to {abs(low):.4f} better."

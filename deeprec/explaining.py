@@ -108,7 +108,7 @@ def explain(
     """The effects of a user's ratings on his prediction for a movie, the `score.top_n` largest.
 
     Args:
-        home: whose newest bundle is used, unless `score.bundle` names one.
+        home: whose champion is used, else its newest bundle, unless `score.bundle` names one.
         config: `ingest`, `score` and `warehouse` are used.
         progress: told of the ratings left out so far.
         user_id: the source's; of the files where there are any, else of the warehouse.

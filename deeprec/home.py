@@ -31,9 +31,14 @@ class Home:
         """The folder given, else `DEEPREC_HOME`, else `./home`."""
         chosen = path or Path(os.environ.get("DEEPREC_HOME") or DEFAULT_HOME)
         try:
-            return cls(chosen.expanduser().resolve())
+            str(chosen).encode()  # DuckDB names files in UTF-8
+            path = chosen.expanduser().resolve()
         except (OSError, RuntimeError, ValueError) as error:
-            raise WarehouseError(f"{chosen}: cannot be a project's home: {error}") from error
+            shown = os.fsencode(chosen).decode(errors="backslashreplace")
+            raise WarehouseError(f"{shown}: cannot be a project's home: {error}") from error
+        if path.is_file():
+            raise WarehouseError(f"{path}: is a file; a project's home is a folder")
+        return cls(path)
 
     @property
     def warehouse(self) -> Path:

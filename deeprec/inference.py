@@ -114,7 +114,8 @@ def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> o
     options.log_severity_level = _FATAL
     ort.set_default_logger_severity(_FATAL)
     try:
-        session = ort.InferenceSession(path, options, providers=_providers(device))
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints why it leaves a GPU alone
+            session = ort.InferenceSession(path, options, providers=_providers(device))
     except Exception as error:
         raise BundleError(f"{path}: onnxruntime cannot load this graph: {error}") from error
     if device == "cuda" and _CUDA[0] not in session.get_providers():

@@ -23,6 +23,7 @@ from deeprec.readers.batches import Batch
 from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files, listed_files, looks_like_ratings
 from deeprec.readers.layouts import Role, SourceFile
+from deeprec.readers.rejections import Reason
 from deeprec.repeats import Suspects
 from deeprec.source_files import (
     check_lost,
@@ -349,6 +350,8 @@ def _check_rejected(
         if num_rejected <= config.max_rejected_fraction * num_read:
             continue
         reasons = tally.reasons[role].most_common()
+        is_off = reasons[0][0] == Reason.OFF_SCALE
+        scale = ", state their scale with ingest.scale" if is_off else ""
         shown = "\n".join(
             f"  {files[file_id].path}:{line}: {reason}: {text}"
             for file_id, line, text, reason in examples
@@ -357,7 +360,7 @@ def _check_rejected(
             f"{source}: {num_rejected:,} of {num_read:,} rows of {role} cannot be used "
             f"({', '.join(f'{reason} {count:,}' for reason, count in reasons)}), more than "
             f"ingest.max_rejected_fraction = {config.max_rejected_fraction:g} allows; nothing "
-            f"was taken in. Mend the files, or allow more:\n{shown}"
+            f"was taken in. Mend the files{scale}, or allow more:\n{shown}"
         )
 
 

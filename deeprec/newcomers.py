@@ -78,7 +78,7 @@ def score_newcomers(
     file's ratings alone. The warehouse is read only where the model looks at everybody's ratings.
 
     Args:
-        home: whose newest bundle is used, unless `score.bundle` names one.
+        home: whose champion is used, else its newest bundle, unless `score.bundle` names one.
         config: `ingest`, `score` and `warehouse` are used.
         progress: told of the people predicted for.
         sources: files, folders or globs of ratings.

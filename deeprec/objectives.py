@@ -80,7 +80,8 @@ def rated_loss(
     predicted_R = network.decode_cells(encoded, batch.pattern)
     squared_R = (predicted_R - batch.rating_R).square()
     if visible_R is None:
-        weighted, weight = squared_R.sum(), squared_R.new_full((), len(squared_R))
+        weighted = settings.visible_weight * squared_R.sum()
+        weight = squared_R.new_full((), settings.visible_weight * len(squared_R))
     else:
         weight_R = torch.lerp(
             squared_R.new_full((), settings.hidden_weight),

@@ -10,12 +10,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from deeprec import errors
+from deeprec.device import resolve_device
 from deeprec.epochs import EpochRecord, FitResult
-from deeprec.errors import DeeprecError, TrainingError
+from deeprec.errors import DeeprecError, DeviceError, TrainingError
 from deeprec.fit_jobs import FitJob, read_result
 from deeprec.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from deeprec.config import TrainConfig
 
 _LAST_WORDS = 60  # lines
 
@@ -36,10 +43,23 @@ def fit_job(
     """
     if job.settings.processes == 1 or job.settings.takes_everything:
         return job.run(progress, on_epoch)
+    _require_devices(job.settings)
     with _job_folder(job.checkpoint) as folder:
         job.write(folder)
         _run(folder, job.settings.processes, progress, on_epoch)
         return read_result(folder, job.network)
+
+
+def _require_devices(settings: "TrainConfig") -> None:
+    """A GPU each, where they are to be used at all."""
+    if resolve_device(settings.device).type != "cuda":
+        return
+    num_here = torch.cuda.device_count()
+    if num_here < settings.processes:
+        raise DeviceError(
+            f"train.processes = {settings.processes}, but this machine has {num_here} GPUs; give "
+            "it as many, or train on the CPU with train.device = cpu"
+        )
 
 
 @contextmanager
@@ -80,7 +100,10 @@ def _run(
         assert torchrun.stdout
         try:
             for line in torchrun.stdout:
-                message = json.loads(line)
+                message = _message(line)
+                if message is None:  # of a library, as of NCCL with NCCL_DEBUG
+                    complaints.write(line)
+                    continue
                 if "progress" in message:
                     progress(*message["progress"])
                 elif "epoch" in message and on_epoch:
@@ -93,6 +116,15 @@ def _run(
         if torchrun.wait() != 0:
             complaints.seek(0)
             raise _error(failure, complaints, num_processes)
+
+
+def _message(line: str) -> dict[str, Any] | None:
+    """What a process of ours says; None where it is not ours that speaks."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
 
 
 def _error(failure: list[str], complaints: Iterable[str], num_processes: int) -> DeeprecError:

@@ -290,4 +290,7 @@ def _check_counts(warehouse: Database, split: Split) -> None:
         )
     if Part.TRAIN in missing:
         found = ", ".join(f"{part} {count:,}" for part, count in counts.items())
-        raise SplitError(f"the {split.kind} split leaves no rating to train on ({found})")
+        raise SplitError(
+            f"the {split.kind} split leaves no rating to train on ({found}); look at the split of "
+            "the configuration, or choose another, as split.kind=random"
+        )

@@ -84,7 +84,7 @@ def read_people(sources: Sequence[str], bundle: Bundle, config: IngestConfig) ->
 
 
 def open_chosen(home: Home, config: Config) -> Bundle:
-    """The bundle that is to be scored with: `score.bundle`, else the newest trained here.
+    """The bundle that is to be scored with: `score.bundle`, else the champion, else the newest.
 
     Raises:
         BundleError: there is none, or it is not whole.

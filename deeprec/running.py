@@ -20,9 +20,11 @@ from deeprec.terminal import print_report, show_progress
 
 Stage = Callable[[Home, Config, Progress], BaseModel]
 
-diagnostics = Console(stderr=True)
-_data = Console(soft_wrap=True)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_WIDTH_OF_A_FILE = 160
+diagnostics = Console(stderr=True)
+# A file or a pipe has no width: ids stay whole there, for whoever searches it.
+_data = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
 
 
 def stage_named(name: str, **arguments: object) -> Stage:

@@ -231,7 +231,7 @@ def _unfinished(home: Home) -> dict[Path, ScoringPlan | None]:
     A run that died before its plan was written has none, nor has one of another deeprec.
     """
     plans: dict[Path, ScoringPlan | None] = {}
-    for folder in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
+    for folder in sorted(home.runs.glob("*/")):
         try:
             plans[folder] = read_plan(folder)
         except (OSError, ValueError):
@@ -404,10 +404,15 @@ def _new_plan(
 
 def _fingerprint(bundle: Bundle, digest: str, config: ScoreConfig) -> str:
     """Equal for two runs that would publish the same rows out of folders of the same form."""
-    decides = config.model_dump(mode="json", include=_DECISIVE)
-    manifest = bundle.manifest.model_dump(mode="json")
-    text = json.dumps([VECTORS, manifest, digest, decides], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    decides = [
+        VECTORS,
+        _ROWS_VERSION,
+        installed_versions(),
+        bundle.manifest.model_dump(mode="json"),
+        config.model_dump(mode="json", include=_DECISIVE),
+        digest,
+    ]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def _fill_folder(

@@ -22,7 +22,7 @@ from deeprec.shards import (
     is_done,
     score_into_files,
 )
-from deeprec.warehouse import Database
+from deeprec.warehouse import Database, require_warehouse
 
 _LOG = logging.getLogger(__name__)
 _OpenScores = Callable[[], AbstractContextManager[Database]]
@@ -66,6 +66,7 @@ def score(
         WarehouseError: vectors are stale, or another run holds the home for too long.
         StoreError: the place of the shards cannot be used, or is away.
     """
+    require_warehouse(home)
     with home.lock("score", config.warehouse.lock_timeout_s):
         plan = prepare_run(home, config)
         score_shards(plan, progress)

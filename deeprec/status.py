@@ -19,6 +19,7 @@ from deeprec.registry import find_champion
 from deeprec.warehouse import Database, open_database, read_warehouse
 
 _SECONDS_AN_HOUR = 3600
+_LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, as all our moments
 _PATIENCE_S = 2.0  # for a run that holds the warehouse
 
 
@@ -79,14 +80,14 @@ def status(home: Home, config: Config, progress: Progress = silent) -> StatusRep
         broken.append(f"the published file cannot be read: {error}")
     if published is None and not broken:
         broken.append("nothing is published")
-    elif published and published.age_hours > config.nightly.max_age_hours:
-        broken.append(f"what is published is {published.age_hours:.0f} hours old")
     impatient = config.warehouse.model_copy(update={"lock_timeout_s": _PATIENCE_S})
     told: dict[str, Any] = {}
     is_whole = published is not None
+    confirmed_at = _LONG_AGO
     try:
         with read_warehouse(home, impatient) as warehouse:
             told = _told(warehouse)
+            (confirmed_at,) = warehouse.row("nights/last_success")
             broken += _broken(warehouse)
             told["due"] = _due(warehouse)
     except HeldError:
@@ -94,6 +95,10 @@ def status(home: Home, config: Config, progress: Progress = silent) -> StatusRep
     except WarehouseError as error:
         broken.append(f"the warehouse cannot be read: {error}")
         is_whole = False
+    if published:  # or found by a night to be still of these ratings
+        age_hours = min(published.age_hours, _hours_since(confirmed_at))
+        if age_hours > config.nightly.max_age_hours:
+            broken.append(f"what is published is {age_hours:.0f} hours old")
     health = _health(broken, is_whole=is_whole)
     return StatusReport(
         health=health.name.lower(), published=published, broken=tuple(broken), **told
@@ -105,17 +110,20 @@ def _published(home: Home, config: Config) -> Published | None:
         return None
     with open_database(home.predictions, config.warehouse, read_only=True) as file:
         run_id, bundle_id, published_at, *counts = file.row("scores/published_run")
-    age = datetime.now(UTC).replace(tzinfo=None) - published_at
     num_users, num_movies, num_predictions = counts
     return Published(
         run_id=run_id,
         bundle_id=bundle_id,
         published_at=published_at,
-        age_hours=age.total_seconds() / _SECONDS_AN_HOUR,
+        age_hours=_hours_since(published_at),
         num_users=num_users,
         num_movies=num_movies,
         num_predictions=num_predictions,
     )
+
+
+def _hours_since(moment: datetime) -> float:
+    return (datetime.now(UTC).replace(tzinfo=None) - moment).total_seconds() / _SECONDS_AN_HOUR
 
 
 def _told(warehouse: Database) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """What a person sees: progress while a stage runs, its report when it ends."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -106,9 +106,12 @@ def print_report(console: Console, report: BaseModel) -> None:
     """A report as a person reads it: a line a field, then a table for rows of the same kind."""
     console.print(type(report).__name__.removesuffix("Report").lower(), style="bold")
     fields = Table(box=None, show_header=False, padding=(0, 2))
+    fields.add_column(no_wrap=True)
+    fields.add_column(overflow="fold")
     tables = _fill(fields, report)
     for part in (fields, *tables):
-        console.print(part)
+        if part.row_count:
+            console.print(part)
 
 
 def _fill(fields: Table, report: BaseModel) -> list[Table]:
@@ -167,12 +170,24 @@ def _breakdown(breakdown: BreakdownTable) -> Table:
 
 def _table(rows: tuple[BaseModel, ...]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="italic")
-    for name in type(rows[0]).model_fields:
-        numeric = isinstance(getattr(rows[0], name), int | float)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for name, value in rows[0]:
+        numeric = isinstance(value, int | float)
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=isinstance(value, datetime) or " " not in _shown(value),  # as ids are
+        )
     for row in rows:
         table.add_row(*(_shown(value, name) for name, value in row))
     return table
+
+
+def _several(values: Mapping[str, object] | tuple[object, ...]) -> str:
+    """Named ones beside each other, others below each other."""
+    if isinstance(values, tuple):
+        return "\n".join(map(_shown, values)) or "none"
+    return ", ".join(f"{key} {_shown(part)}" for key, part in values.items()) or "none"
 
 
 def _shown(value: object, name: str = "") -> str:
@@ -185,6 +200,6 @@ def _shown(value: object, name: str = "") -> str:
         return f"{value:,.4f}" if abs(value) >= _SMALL else f"{value:.3g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, dict | tuple):
+        return _several(value)
     return "" if value is None else str(value)

@@ -45,7 +45,7 @@ from deeprec.registry import (
 )
 from deeprec.splits import Part
 from deeprec.vectors import SplitRatings, current_digest, read_scale, read_split
-from deeprec.warehouse import Database, open_warehouse
+from deeprec.warehouse import Database, open_warehouse, require_warehouse
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
         DeviceError: a GPU was asked for and cannot be used.
     """
     config = config.model_copy(update={"split": pin(config.split)})
+    require_warehouse(home)
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)
@@ -213,7 +214,7 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
             dev.figures if dev else (),
             dev_groups=dev.groups if dev else (),
         )
-    for left in home.checkpoints.glob(f"{inputs.fingerprint[:16]}*"):
+    for left in home.checkpoints.glob("*"):  # of this fit and of any that was given up
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     return bundle
 

@@ -36,7 +36,7 @@ from deeprec.splits import Part, Split
 from deeprec.stacking import Stack, unite
 from deeprec.touched_users import find_touched, is_worth_it, renew_lists
 from deeprec.user_lists import fill_lists, user_ranges
-from deeprec.warehouse import Database, open_warehouse
+from deeprec.warehouse import Database, open_warehouse, require_warehouse
 
 _PARTS = list(Part)
 _LOG = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ def materialize(home: Home, config: Config, progress: Progress = silent) -> Mate
         SplitError: the ratings do not allow the split.
     """
     split, protocol = pin(config.split), config.protocol
+    require_warehouse(home)
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = data_digest(warehouse)
         with warehouse.transaction():
@@ -159,7 +160,8 @@ def current_digest(warehouse: Database) -> str:
     digest = data_digest(warehouse)
     if warehouse.rows("vectors/built_from") != [(digest,)]:
         raise WarehouseError(
-            "the user vectors are older than the ratings; run `deeprec materialize` first"
+            "there are no user vectors of these ratings; run `deeprec materialize` first, with the "
+            "same --as-of where there is one"
         )
     return digest
 

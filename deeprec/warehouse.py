@@ -276,8 +276,7 @@ def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
         WarehouseError: absent, held by another process, or not written by this deeprec.
     """
     config = config or WarehouseConfig()
-    if not home.warehouse.exists():
-        raise WarehouseError(f"{home.path}: has no warehouse; run `deeprec ingest SOURCE` first")
+    require_warehouse(home)
     with (
         home.lock("warehouse", config.lock_timeout_s),
         open_database(home.warehouse, config, read_only=True) as warehouse,
@@ -288,6 +287,16 @@ def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
         (version,) = warehouse.row("warehouse/version")
         _check_version(version, home.warehouse)
         yield warehouse
+
+
+def require_warehouse(home: Home) -> None:
+    """Refuse a home that nothing was taken into, before a folder is made for it.
+
+    Raises:
+        WarehouseError: it has no warehouse.
+    """
+    if not home.warehouse.exists():
+        raise WarehouseError(f"{home.path}: has no warehouse; run `deeprec ingest SOURCE` first")
 
 
 def _connect(config: WarehouseConfig) -> duckdb.DuckDBPyConnection:

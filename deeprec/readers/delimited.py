@@ -30,6 +30,7 @@ _CHUNKS_AT_ONCE = 2  # where one keeps a single core busy, another fills the res
 _FEW_LINES, _FEW = 100, 0.01  # of a chunk, as a number and a fraction: read again one by one
 _MICROSECONDS = 1_000_000
 _MOMENT = RATING_SCHEMA["rated_at"]
+_PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-5][0-9]$"
 _FIRST_MOMENT = datetime(1000, 1, 1)  # noqa: DTZ001 - `+205-01-02` is a date to the parser only
 
 
@@ -269,7 +270,7 @@ def _moments(written: pl.Series, dates: DateKind) -> pl.Series:
     if dates is DateKind.UNIX:
         known = pl.when(column.is_between(0, LAST_SECOND)).then(column)
         return written.to_frame().select((known * _MICROSECONDS).cast(_MOMENT)).to_series()
-    plain = pl.when(column.str.len_bytes() == len("2005-09-06 12:00:00")).then(column)
+    plain = pl.when(column.str.contains(_PLAIN_MOMENT)).then(column)
     found = plain.str.replace("T", " ", literal=True).str.to_datetime(
         "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
     )

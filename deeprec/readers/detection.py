@@ -72,6 +72,8 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
         files = _in_folder(folder, config)
     else:
         files = [_as_found(path, _layout, config) for path in _named(source)]
+    for file in files:
+        _require_unicode(file.path)
     readable = [file for file in files if not isinstance(file.layout, UnknownLayout)]
     formats = sorted({file.layout.format for file in readable if file.layout.role is Role.RATINGS})
     if len(formats) > 1:
@@ -95,7 +97,17 @@ def listed_files(source: str) -> set[Path]:
 def looks_like_ratings(path: Path) -> bool:
     """Whether a name speaks for ratings: a table's that is not known to be another."""
     is_table = _plain_name(path).endswith(_TABLE_ENDS)
+    if is_table:
+        _require_unicode(path)
     return is_table and not _known_by_name(path) and not _matches(path, _NOT_RATINGS)
+
+
+def _require_unicode(path: Path) -> None:
+    """Refuse a name that neither a table nor a message can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{os.fsencode(path)!r}: this path is no UTF-8; rename it") from error
 
 
 def _as_found(
@@ -196,10 +208,9 @@ def _layout(path: Path, config: IngestConfig) -> Layout:
 
 
 def _table(path: Path, config: IngestConfig) -> RatingsLayout | ParquetLayout:
-    read: Callable[..., RatingsLayout | ParquetLayout] = (
-        parquet_layout if _plain_name(path).endswith(".parquet") else csv_layout
-    )
-    return read(path, config.columns)
+    if _plain_name(path).endswith(".parquet"):
+        return parquet_layout(path, config.columns)
+    return csv_layout(path, config.columns, is_plain=config.format == "table")
 
 
 def _with_names(path: Path, config: IngestConfig) -> Layout:

@@ -181,7 +181,7 @@ def _moment(table: pl.DataFrame, dates: DateKind | None) -> pl.Expr:
         return _near(column, dtype).cast(_MOMENT)
     if dtype == pl.String:
         plain = pl.when(column.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(column)
-        return plain.str.to_date("%Y-%m-%d", strict=False).cast(_MOMENT)
+        return _near(plain.str.to_date("%Y-%m-%d", strict=False), pl.Date()).cast(_MOMENT)
     return pl.lit(None, _MOMENT)
 
 

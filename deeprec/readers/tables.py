@@ -25,8 +25,13 @@ _NAMES: dict[Column, tuple[str, ...]] = {
 }
 
 
-def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
+def csv_layout(path: Path, columns: ColumnsConfig, *, is_plain: bool = False) -> RatingsLayout:
     """How a CSV with a line of names is laid out.
+
+    Args:
+        path: of the file.
+        columns: their names, where they are not the usual ones.
+        is_plain: whether it is no MovieLens file, even where its names are those of one.
 
     Raises:
         SourceError: it has no such line, or a needed column is not in it.
@@ -44,7 +49,8 @@ def csv_layout(path: Path, columns: ColumnsConfig) -> RatingsLayout:
         )
     separator = max(",\t;|", key=lines[0].count)
     names = [clean(name) for name in split(lines[0], separator)]
-    if tuple(names) == movielens.CSV_NAMES:
+    is_given = is_plain or columns != ColumnsConfig()
+    if tuple(names) == movielens.CSV_NAMES and not is_given:
         return movielens.RATINGS_CSV
     places = {names.index(name): column for column, name in _match(path, names, columns).items()}
     known = tuple(places.get(place) for place in range(len(names)))
@@ -67,11 +73,6 @@ def parquet_layout(path: Path, columns: ColumnsConfig) -> ParquetLayout:
         names = _match(path, schema.names, columns)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from error
-    for name in names.values():
-        if schema.names.count(name) > 1:
-            raise SourceError(
-                f"{path}: has {schema.names.count(name)} columns {name}; expected one of each name"
-            )
     dates = None
     if "rated_at" in names:
         is_count = pa.types.is_integer(schema.field(names["rated_at"]).type)
@@ -96,6 +97,11 @@ def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Col
                 f"{path}: no column {wanted or column} among {_shown(names) or 'none'}; "
                 "expected a first line of column names; "
                 f"say which column it is with ingest.columns.{column}"
+            )
+    for name in found.values():
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{path}: has {names.count(name)} columns {name}; expected one of each name"
             )
     if len({*found.values()}) < len(found):
         raise SourceError(

@@ -1,4 +1,4 @@
--- One row: when the last night that went through began; long ago, where none has.
-select coalesce(max(started_at), timestamp '1970-01-01') as started_at
+-- One row: when the last night that went through ended; long ago, where none has.
+select coalesce(max(finished_at), timestamp '1970-01-01') as finished_at
 from nights
 where status in ('done', 'warned');

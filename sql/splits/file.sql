@@ -5,7 +5,7 @@ with named as (
     select
         ratings.user_id,
         ratings.movie_id,
-        parse_filename(source_files.path) as file_name,
+        regexp_replace(parse_filename(source_files.path), '\.gz$', '') as file_name,
         draw($seed, ratings.user_id, ratings.movie_id) as place
     from ratings
     inner join source_files using (file_id)

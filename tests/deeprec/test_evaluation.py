@@ -157,7 +157,7 @@ def test_a_model_is_judged_by_its_floor_in_words() -> None:
         "95% interval over users of 0.0200 worse to 0.0400 better."
     ) == judged(-0.01, -0.04, 0.02)
     assert "it is 0.0100 RMSE worse" in judged(0.01, -0.02, 0.04)
-    assert "cannot be told apart" in judged(0.0, 0.0, 0.0)
+    assert "it is 0.0000 RMSE off" in judged(0.0, 0.0, 0.0)
     assert "one user cannot tell" in judged(-0.03, None, None)
 
 

@@ -387,6 +387,15 @@ def test_a_champion_that_cannot_score_the_ratings_any_more_is_replaced(drop: Dro
     assert 2 == len(list_models(drop.home, CONFIG).models)
 
 
+def test_a_night_counts_what_it_read_and_not_what_it_held_back(drop: Drop) -> None:
+    (drop.folder / "ratings_bad.csv").write_text("no,columns\n")
+    later, night = drop.next()
+    assert said(night, "take in").startswith("0 files new or changed, 0 gone; 0 rows read")
+    drop.add("ratings_good.csv", new_ratings(0))
+    _, night = later.next()
+    assert said(night, "take in").startswith("1 files new or changed, 0 gone; 5 rows read")
+
+
 def test_past_files_are_kept_as_many_as_told(drop: Drop) -> None:
     config, later = told(score={"keep_past": 1}), drop
     for number in range(3):

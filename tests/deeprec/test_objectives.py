@@ -60,6 +60,12 @@ def test_the_sum_is_a_sum() -> None:
     assert SQUARED == pytest.approx(objective(constant_network(), loss="sum"))
 
 
+@pytest.mark.parametrize(("loss", "expected"), [("sum", SQUARED / 2), ("mean", SQUARED / 4)])
+def test_where_all_are_visible_their_weight_is_one_of_the_sum(loss: str, expected: float) -> None:
+    found = objective(constant_network(), loss=loss, visible_weight=0.5)
+    assert expected == pytest.approx(found)
+
+
 @pytest.mark.parametrize(("share", "expected"), [(1.0, 0.5 * 12), (0.25, 0.5 * 3), (0.0, 0.0)])
 def test_l2_is_a_batchs_share_of_the_matrices_squares(share: float, expected: float) -> None:
     # The decoder's three weights of 2; the encoder's bias of 1 is spared.

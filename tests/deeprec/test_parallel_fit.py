@@ -11,11 +11,12 @@ import pytest
 import torch
 from scipy import sparse
 
+from deeprec import parallel_fit
 from deeprec.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.checkpoint import load as load_checkpoint
 from deeprec.config import TrainConfig
 from deeprec.epochs import EpochRecord
-from deeprec.errors import TrainingError
+from deeprec.errors import DeviceError, TrainingError
 from deeprec.fit_jobs import FitJob
 from deeprec.parallel_fit import fit_job
 from deeprec.process_group import ProcessGroup
@@ -94,6 +95,23 @@ def test_two_processes_take_the_steps_of_one(settings: dict[str, Any]) -> None:
     assert rmses(expected.epochs) == pytest.approx(rmses(found.epochs), rel=1e-5)
     assert expected.best_epoch == found.best_epoch
     torch.testing.assert_close(weights_of(alone), weights_of(shared), rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_library_prints_does_not_end_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NCCL does where NCCL_DEBUG is set."""
+    (tmp_path / "sitecustomize.py").write_text("import os; os.write(1, b'NCCL version 2\\n[1]\\n')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    assert 2 <= len(fit_job(new_job(2)).epochs)
+
+
+def test_fewer_gpus_than_processes_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for a machine with one GPU, which few have."""
+    monkeypatch.setattr(parallel_fit, "resolve_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match=r"train\.processes = 2, but this machine has 1 GPUs"):
+        fit_job(new_job(2))
 
 
 def test_a_fit_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:

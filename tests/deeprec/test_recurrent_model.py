@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from deeprec.bundles import open_bundle
+from deeprec.challenge import challenge
+from deeprec.champions import promote
 from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, TrainingError
 from deeprec.explaining import explain
@@ -97,6 +99,20 @@ def test_a_state_follows_what_was_rated_when(home: Home, config: Config) -> None
     now_UM, then_UM = (model.predict(users, side, counted=True) for users in (inputs, earlier))
     assert np.isfinite(now_UM).all()
     assert np.abs(now_UM - then_UM).max() > 1e-4
+
+
+def test_a_recurrent_champion_is_challenged_by_a_model_that_needs_no_days(
+    config: Config, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    take_in(home, config, dated=True)
+    champion = train(home, config)
+    promote(home, config, bundle_id=champion.bundle_id, reason="for a test")
+    told = config.model_dump(exclude={"model", "train"})
+    other = Config.model_validate(told | {"name": "other", "train": {"num_epochs": 1}})
+    challenger = train(home, other)
+    report = challenge(home, challenger.bundle_id, other, "test")
+    assert (champion.bundle_id, False) == (report.champion, report.is_promoted)
 
 
 def test_a_person_who_is_new_needs_dates(home: Home, config: Config, tmp_path: Path) -> None:

@@ -2,7 +2,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +15,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from deeprec import runs
 from deeprec.bundles import open_bundle
 from deeprec.config import Config
 from deeprec.errors import BundleError, WarehouseError
@@ -296,8 +300,45 @@ def test_a_folder_that_cannot_be_gone_on_with_is_cleared_away(
         folder.mkdir(parents=True)
         if plan:
             (folder / "plan.json").write_text(plan)
+    stray = trained_home.runs / ".DS_Store"
+    stray.touch()
     score(trained_home, tiny_config)
-    assert [] == list(trained_home.runs.iterdir())
+    assert [stray] == list(trained_home.runs.iterdir())
+
+
+def test_a_release_that_gives_other_rows_goes_on_with_no_run_and_publishes_anew(
+    trained_home: Home, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = prepare_run(trained_home, tiny_config)
+    monkeypatch.setattr(runs, "_ROWS_VERSION", 10**6)
+    assert abandoned.run_id != prepare_run(trained_home, tiny_config).run_id
+    score(trained_home, tiny_config)
+    assert runs.is_published(trained_home, tiny_config)
+    monkeypatch.setattr(runs, "_ROWS_VERSION", 10**6 + 1)
+    assert not runs.is_published(trained_home, tiny_config)
+
+
+@pytest.mark.parametrize("stage", [materialize, train, score])
+def test_a_wrong_home_is_refused_and_not_made(
+    home: Home, tiny_config: Config, stage: Callable[[Home, Config], object]
+) -> None:
+    with pytest.raises(WarehouseError, match="has no warehouse; run `deeprec ingest"):
+        stage(home, tiny_config)
+    assert not home.path.exists()
+
+
+def test_moments_are_of_utc_wherever_the_machine_is(
+    trained_home: Home, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        report = score(trained_home, tiny_config)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    ((took,),) = query(report.path, "select max(finished_at) - max(started_at) from scoring_runs")
+    assert timedelta() <= took < timedelta(hours=1)
 
 
 def test_a_run_with_a_shard_missing_is_not_published(

@@ -121,7 +121,7 @@ def test_other_wide_rows_are_shown_a_line_a_field(names: list[str]) -> None:
 
 
 def test_no_rows_are_not_shown_at_all() -> None:
-    assert ["sources", ""] == printed(Sources(sources=()))
+    assert ["sources"] == printed(Sources(sources=()))
 
 
 class Clock:

@@ -1,4 +1,5 @@
 import gzip
+import os
 from pathlib import Path
 
 import polars as pl
@@ -192,6 +193,34 @@ def test_a_parquet_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_arrays([[1], [2], [3], [4]], names), tmp_path / "x.parquet")
     with pytest.raises(SourceError, match=r"x\.parquet: has 2 columns rating"):
         found(tmp_path)
+
+
+def test_a_csv_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("user_id,movie_id,rating,rating\n1,2,3,5\n")
+    with pytest.raises(SourceError, match=r"x\.csv: has 2 columns rating"):
+        found(tmp_path)
+
+
+def test_a_table_with_the_names_of_the_later_movielens_can_be_taken_for_a_table(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,30,5\n")
+    assert [("ratings.csv", "ratings", "ml-csv")] == found(tmp_path)
+    assert [("ratings.csv", "ratings", "table")] == found(tmp_path, "table")
+    given = IngestConfig.model_validate({"columns": {"movie_id": "item"}})
+    with pytest.raises(SourceError, match="no column item among userId, movieId"):
+        find_files(str(tmp_path), given)
+
+
+def test_a_path_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"ratings_\xe9.csv")).write_text("user_id,movie_id,rating\n1,2,3\n")
+    with pytest.raises(SourceError, match=r"ratings_\\xe9\.csv': this path is no UTF-8"):
+        found(tmp_path)
+
+
+def test_a_source_without_a_name_is_not_the_current_folder() -> None:
+    with pytest.raises(SourceError, match="an empty source"):
+        find_files("", IngestConfig())
 
 
 def test_a_parquet_table_is_known_by_its_columns(tmp_path: Path) -> None:
