@@ -7,6 +7,8 @@ bias floor and have come through its export, which is what sealed it.
 
 from datetime import UTC, datetime
 
+import numpy as np
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.bundles import Bundle, open_bundle
@@ -17,6 +19,7 @@ from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor, check_vocabulary
 from deeprec.progress import Progress, silent
+from deeprec.ratings import RatingMatrix
 from deeprec.registry import (
     Evaluation,
     ModelStatus,
@@ -25,8 +28,8 @@ from deeprec.registry import (
     record_status,
 )
 from deeprec.runs import check_scale
-from deeprec.splits import Part
-from deeprec.vectors import SplitRatings, data_digest, read_split
+from deeprec.splits import LastKSplit, Part, TimeSplit
+from deeprec.vectors import data_digest, read_split
 from deeprec.warehouse import Database, open_warehouse
 
 _CHALLENGER = "challenger"
@@ -73,7 +76,12 @@ def challenge(
             champion = open_bundle(home.models / champion_id)
         needs_days = any(each.config.needs_days for each in (challenger, champion) if each)
         ratings = read_split(warehouse, challenger.config.split, train_days=needs_days)
-    report = compare(challenger, champion, ratings, config, progress)
+        held_out = ratings.part(Part(config.nightly.compare_on))
+        if champion and champion.manifest.data_digest != challenger.manifest.data_digest:
+            held_out = _unseen(warehouse, champion, held_out)
+    report = compare(
+        challenger, champion, ratings.part(Part.TRAIN), held_out, config, progress=progress
+    )
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         _record(warehouse, report, by)
     return report
@@ -82,8 +90,10 @@ def challenge(
 def compare(
     challenger: Bundle,
     champion: Bundle | None,
-    ratings: SplitRatings,
+    known: RatingMatrix,
+    held_out_ratings: RatingMatrix,
     config: Config,
+    *,
     progress: Progress = silent,
 ) -> ChallengeReport:
     """How the two do on the same held-out ratings, and what follows; nothing is recorded."""
@@ -92,8 +102,7 @@ def compare(
     bundles = {_CHALLENGER: challenger} | ({_CHAMPION: champion} if champion else {})
     for bundle in bundles.values():
         _require_comparable(bundle, challenger, part)
-    known = ratings.part(Part.TRAIN)
-    held_out = HeldOut.of(known, ratings.part(part))
+    held_out = HeldOut.of(known, held_out_ratings)
     if not held_out.ratings.num_ratings:
         raise BundleError(
             f"{challenger.path}: the split leaves no {part} rating to compare models on; give it "
@@ -110,11 +119,6 @@ def compare(
     by_name = {figure.predictor: figure for figure in figures}
     own, floor = by_name[_CHALLENGER], by_name[BIAS]
     is_promoted, reason = _verdict(own, floor, opponent, config.nightly.min_improvement)
-    if champion and _may_have_moved(champion, challenger):
-        reason += (
-            f"; with a {challenger.config.split.kind} split, ratings that have come since may have "
-            "moved some that the champion was trained on to those compared on"
-        )
     return ChallengeReport(
         challenger=challenger.manifest.bundle_id,
         champion=champion.manifest.bundle_id if champion else None,
@@ -151,10 +155,36 @@ def _require_comparable(bundle: Bundle, challenger: Bundle, part: Part) -> None:
         )
 
 
-def _may_have_moved(champion: Bundle, challenger: Bundle) -> bool:
-    """Whether ratings of the champion's train may be held out by now, under the same split."""
-    moves = challenger.config.split.kind in {"last_k", "time"}
-    return moves and champion.manifest.data_digest != challenger.manifest.data_digest
+def _unseen(warehouse: Database, champion: Bundle, held_out: RatingMatrix) -> RatingMatrix:
+    """Held-out ratings but for those that the champion may have been trained on.
+
+    Other splits hold a pair back for good. These take the last ratings of each user or go by
+    days, so that what is held out now may have been in train before more ratings came. All of
+    them, where none is left: then nothing speaks for a change.
+    """
+    split = champion.config.split
+    if not isinstance(split, LastKSplit | TimeSplit) or not held_out.num_ratings:
+        return held_out
+    entries = held_out.values_UM.tocoo()
+    batch = pa.table(
+        {
+            "user_id": held_out.user_ids_U[entries.row],
+            "movie_id": held_out.movie_ids_M[entries.col],
+        }
+    )
+    seen = warehouse.table_with(
+        "history/known_pairs",
+        batch,
+        moment=champion.manifest.trained_at.astimezone(UTC).replace(tzinfo=None),
+        last_day=split.train_through if isinstance(split, TimeSplit) else None,
+    )
+    row_S = np.searchsorted(held_out.user_ids_U, seen["user_id"].to_numpy())
+    column_S = np.searchsorted(held_out.movie_ids_M, seen["movie_id"].to_numpy())
+    keep_R = ~np.isin(
+        entries.row * np.int64(held_out.num_movies) + entries.col,
+        row_S * np.int64(held_out.num_movies) + column_S,
+    )
+    return held_out.select_ratings(keep_R) if keep_R.any() else held_out
 
 
 def _verdict(own: Evaluation, floor: Evaluation, opponent: str, margin: float) -> tuple[bool, str]:

@@ -107,6 +107,7 @@ BATCH_TYPES = {
     "changed_by": TEXT,
 }
 PARAMETERS = {
+    "last_day": NOW,
     "part": "test",
     "run_id": "a run",
     "user_indexes": [0],
