@@ -25,7 +25,8 @@ SPLITS = {
 
 def configured(kind: str) -> Config:
     told = [
-        "model={kind='kernel_ridge'}",
+        "model.hidden_layers=[4]",
+        "train.num_epochs=1",
         "train.device=cpu",
         "evaluate.device=cpu",
         "evaluate.num_resamples=100",

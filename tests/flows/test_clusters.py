@@ -24,11 +24,13 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("cluster_program.py")  # which workers' processes begin with too
 PACKAGES = {
-    "dask": ("prefect_dask",),
+    "dask": ("prefect_dask",),  # whose parts the others and `test_hosts` go through too
     "dask_at_s3": ("prefect_dask", "s3fs", "moto", "flask", "flask_cors"),
     "night_on_dask": ("prefect_dask",),
     "ray": ("prefect_ray",),
 }
+LONG = {"dask"}
+WAYS = [pytest.param(way, marks=[pytest.mark.long] if way in LONG else []) for way in PACKAGES]
 NUM_SHARDS = 15
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "made-up-ID-7e4c",
@@ -71,7 +73,8 @@ def _scored(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Scored:
     """A night on threads, and every way that is installed."""
     folder = tmp_path_factory.mktemp("clusters")
     shutil.copytree(migrated, Home(folder / "home").prefect)
-    ways = ["threads", *filter(is_installed, PACKAGES)]
+    wanted = LONG if os.environ.get("DEEPREC_TESTS") == "long" else PACKAGES.keys() - LONG
+    ways = ["threads", *filter(is_installed, sorted(wanted))]
     settings = {
         "PYTHONPATH": str(PROJECT),
         "OMP_NUM_THREADS": "1",
@@ -100,7 +103,7 @@ def scored(way: str, request: pytest.FixtureRequest) -> Scored:
     return made
 
 
-@pytest.mark.parametrize("way", PACKAGES)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_cluster_that_loses_a_worker_publishes_what_threads_do(
     scored: Scored, contents: Contents, way: str
 ) -> None:
