@@ -6,6 +6,7 @@ Holds no logic of a stage. Data goes to stdout, everything else to stderr.
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -303,6 +304,24 @@ def sample(
     tell(write, as_json=as_json)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"deeprec {version('deeprec')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """Rating files in, predicted ratings for every user in SQL out."""
+    del show_version
+
+
 def main() -> None:
     """Run a command; an error that the user can mend is one sentence and status 1."""
     try:
@@ -311,7 +330,7 @@ def main() -> None:
         _say(str(error))
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        _say(f"{error.filename or 'the system'}: {error.strerror or error}; nothing was published")
+        _say(f"{error.filename or 'the system'}: {error.strerror or error}")
         sys.exit(1)
 
 

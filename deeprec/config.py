@@ -504,7 +504,11 @@ class WarehouseConfig(_Section):
 
 
 class Config(_Section):
-    """A named run configuration: everything the pipeline is told."""
+    """A named run configuration: everything the pipeline is told.
+
+    Of `train` a blend takes seed, device, processes and watch_test alone, since each member has a
+    `train` of its own; a kernel regression is solved and takes the device.
+    """
 
     name: str = Field("poster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     ingest: IngestConfig = IngestConfig()

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,10 @@ def test_a_home_that_cannot_be_one_is_named(
     assert 1 == done.returncode
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_it_says_which_version_it_is(deeprec: Command) -> None:
+    assert f"deeprec {version('deeprec')}\n" == deeprec("--version").stdout
 
 
 def test_without_a_verb_it_shows_them(deeprec: Command) -> None:
