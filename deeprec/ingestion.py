@@ -26,6 +26,7 @@ from deeprec.readers.layouts import Role, SourceFile
 from deeprec.readers.rejections import Reason
 from deeprec.repeats import Suspects
 from deeprec.source_files import (
+    absolute,
     check_lost,
     declared_scale,
     find_changes,
@@ -386,4 +387,6 @@ def _record_files(
             "rows_rejected": [tally.num_rejected[file_id] for file_id in files],
         }
     )
-    warehouse.run_with("ratings/insert_source_files", batch, source=source, ingested_at=now)
+    warehouse.run_with(
+        "ratings/insert_source_files", batch, source=absolute(source), ingested_at=now
+    )

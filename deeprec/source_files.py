@@ -106,6 +106,11 @@ def find_changes(
     return Changes(new, changed, tuple(gone))
 
 
+def absolute(source: str) -> str:
+    """A folder, file or glob as it is called from anywhere; links in it are links still."""
+    return str(Path(source).absolute())
+
+
 def _known_files(warehouse: Database) -> list[KnownFile]:
     return [KnownFile(*row) for row in warehouse.rows("ratings/source_files")]
 
@@ -124,7 +129,7 @@ def _gone(
     for file in known:
         path = Path(file.path)
         is_under = path.is_relative_to(folder)
-        is_of_source = is_under or file.source == source
+        is_of_source = is_under or file.source == absolute(source)
         if is_of_source and file.path not in there and not (is_under and path.exists()):
             yield file
 

@@ -163,3 +163,16 @@ def test_a_folder_that_is_not_mounted_forgets_nothing(home: Home, folder: Path) 
     with pytest.raises(SourceError, match="no such file or folder"):
         take_in(home, folder)
     assert [(1020,)] == query(home, "select count(*) from ratings")
+
+
+def test_a_folder_of_the_same_name_elsewhere_is_another_source(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, users in (("here", range(100)), ("there", range(100, 105))):
+        (tmp_path / name / "drop").mkdir(parents=True)
+        (tmp_path / name / "drop" / "ratings.csv").write_text(NAMES + rows(users))
+    for name in ("there", "here", "there"):
+        monkeypatch.chdir(tmp_path / name)
+        report = take_in(home, "drop")
+        assert 0 == report.sources[0].num_files_gone
+    assert 1050 == report.num_ratings
