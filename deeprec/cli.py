@@ -3,6 +3,7 @@
 Holds no logic of a stage. Data goes to stdout, everything else to stderr.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -73,9 +74,12 @@ OutputOption = Annotated[
 
 def _whole(text: str) -> int:
     """A count; 100e6 is one too."""
-    count = float(text)
+    try:
+        count = float(text)
+    except ValueError:
+        count = math.nan
     if not count.is_integer():
-        raise ValueError(f"{text} is no whole number")
+        raise typer.BadParameter(f"{text} is no whole number")
     return int(count)
 
 

@@ -646,16 +646,16 @@ def _explain(error: ValidationError, where: str) -> str:
     known = list(_keys(Config))
     lines = []
     for problem in error.errors():
-        key = _path(problem["loc"])
+        key, said = _path(problem["loc"]), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             named = ".".join(part for part in key.split(".") if not part.isdigit())
             near = difflib.get_close_matches(named, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             lines.append(f"{where}: {key}: unknown key{hint}")
         elif not key or isinstance(problem.get("ctx", {}).get("error"), SecretInUrlError):
-            lines.append(f"{where}: {problem['msg']}")
+            lines.append(f"{where}: {said}")
         else:
-            lines.append(f"{where}: {key}: {problem['msg']} (got {problem['input']!r})")
+            lines.append(f"{where}: {key}: {said} (got {problem['input']!r})")
     return "\n".join(lines)
 
 

@@ -129,7 +129,7 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
                 'model={kind="blend", members=[{name="a"}, '
                 '{name="b", train={loss="sum", kernel_l2=1}}]}'
             ),
-            "model.members.1: Value error, train.kernel_l2 needs a model with a kernel_size",
+            "model.members.1: train.kernel_l2 needs a model with a kernel_size",
         ),
         ("published=[{rmse=0.9}]", "published.0.data"),
     ],
