@@ -5,9 +5,10 @@ Shape legend: B rows of a batch, N columns.
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime as ort
@@ -31,6 +32,7 @@ COUNTED = "counted"
 FIRST_LAYER = "first_layer"
 USER_BIAS = "user_bias"
 
+_ONE_AT_A_TIME = Lock()
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")
 _FATAL = 4  # the rest goes to stderr in red, and our own errors say it in one sentence
 # Tensor cores round to ten bits of mantissa, a hundred times the difference an export allows.
@@ -113,9 +115,10 @@ def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> o
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _FATAL
     ort.set_default_logger_severity(_FATAL)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints why it leaves a GPU alone
-            session = ort.InferenceSession(path, options, providers=_providers(device))
+    providers = _providers(device)
+    try:  # where a GPU turns out not to work it prints why, and goes on without
+        with _unsaid() if len(providers) > 1 else contextlib.nullcontext():
+            session = ort.InferenceSession(path, options, providers=providers)
     except Exception as error:
         raise BundleError(f"{path}: onnxruntime cannot load this graph: {error}") from error
     if device == "cuda" and _CUDA[0] not in session.get_providers():
@@ -131,6 +134,13 @@ def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
     wanted = device == "cuda" or (device == "auto" and _NVIDIA_DEVICE.exists())
     if not wanted or _CUDA[0] not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints which libraries are missing
+    with _unsaid():  # it prints which libraries are missing
         ort.preload_dlls()  # those that a CUDA torch brought along
     return [_CUDA, "CPUExecutionProvider"]
+
+
+@contextlib.contextmanager
+def _unsaid() -> Iterator[None]:
+    """What is printed goes nowhere; one thread at a time, for all of them share stdout."""
+    with _ONE_AT_A_TIME, contextlib.redirect_stdout(io.StringIO()):
+        yield
