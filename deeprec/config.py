@@ -37,6 +37,7 @@ _KINDS = {
     "split": ("random", "time", "last_k", "file", "listed"),
     "model": ("autoencoder", "kernel_ridge", "rrn", "blend"),
 }
+_OF_ANY_MODEL = {"seed", "device", "processes", "watch_test"}  # keys of `train`
 _DECISIVE = {"split", "model", "biases", "train", "export", "refit"}
 _OF_A_PROTOCOL = ("split", "protocol")
 
@@ -543,6 +544,18 @@ class Config(_Section):
         """Whether a model is fitted to ratings in the order of time."""
         told = self.model.members if isinstance(self.model, BlendConfig) else [self]
         return any(isinstance(member.model, RecurrentConfig) for member in told)
+
+    @property
+    def idle_train_keys(self) -> tuple[str, ...]:
+        """Keys of `train` that are set and do nothing for this kind of model."""
+        if not isinstance(self.model, BlendConfig | KernelRidgeConfig):
+            return ()
+        unset = TrainConfig()
+        return tuple(
+            key
+            for key in TrainConfig.model_fields
+            if key not in _OF_ANY_MODEL and getattr(self.train, key) != getattr(unset, key)
+        )
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -132,6 +132,8 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
     """
     config = config.model_copy(update={"split": pin(config.split)})
     require_warehouse(home)
+    for key in config.idle_train_keys:
+        _LOG.warning("train.%s does nothing for a %s", key, config.model.kind)
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)

@@ -12,7 +12,7 @@ import pytest
 
 from deeprec.blending import fit_weights
 from deeprec.bundles import Bundle, open_bundle
-from deeprec.config import BlendConfig, Config
+from deeprec.config import BlendConfig, Config, TrainConfig
 from deeprec.errors import BundleError, SplitError, WarehouseError
 from deeprec.evaluation import evaluate
 from deeprec.home import Home
@@ -311,6 +311,17 @@ def test_a_blend_is_sealed_with_every_members_files(
     assert (2.0, 0.0) == (told["movies"].fold_in_ridge, told["kernel"].fold_in_ridge)
     assert (0, 0) == (told["kernel"].num_epochs, told["kernel"].best_epoch)
     assert all(member.dev_rmse is not None for member in told.values())
+
+
+def test_what_does_nothing_for_a_blend_is_said(
+    blended_home: Home, blend_config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = {"seed": 3, "momentum": 0.5, "num_epochs": TrainConfig().num_epochs}
+    config = with_values(blend_config, train=told)
+    assert ("momentum",) == config.idle_train_keys
+    assert () == with_values(config, model={"kind": "autoencoder"}).idle_train_keys
+    train(blended_home, blend_config)
+    assert "train.num_epochs does nothing for a blend" in caplog.messages
 
 
 def test_a_blends_weights_are_those_that_dev_asks_for(
