@@ -158,9 +158,9 @@ def _require_comparable(bundle: Bundle, challenger: Bundle, part: Part) -> None:
 def _unseen(warehouse: Database, champion: Bundle, held_out: RatingMatrix) -> RatingMatrix:
     """Held-out ratings but for those that the champion may have been trained on.
 
-    Other splits hold a pair back for good. These take the last ratings of each user or go by
-    days, so that what is held out now may have been in train before more ratings came. All of
-    them, where none is left: then nothing speaks for a change.
+    Most splits hold a pair back for good. `last_k` takes the last ratings of each user and `time`
+    goes by days, so that what is held out now may have been in train before more ratings came.
+    All of them, where none is left: then nothing speaks for a change.
     """
     split = champion.config.split
     if not isinstance(split, LastKSplit | TimeSplit) or not held_out.num_ratings:

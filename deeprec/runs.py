@@ -436,7 +436,7 @@ def _fill_folder(
         (batch,) = vectors.select(schema.names).cast(schema).combine_chunks().to_batches()
         return batch
 
-    # Not Parquet, which takes twice as long to write and to read.
+    # Not Parquet, which takes longer to write and to read; nobody else reads this file.
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with pa.ipc.new_file(plan.run_dir / VECTORS, schema, options=options) as writer:
         for vectors in ahead(map(of_shard, range(0, plan.num_scored, plan.users_per_shard))):

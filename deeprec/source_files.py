@@ -124,12 +124,12 @@ def _gone(
     what links or a glob led to, by what they lead to now. One that is there and is not chosen any
     more is not gone.
     """
-    folder = Path(source).resolve()
+    folder, place = Path(source).resolve(), absolute(source)
     there = {str(path) for path in listed_files(source)} | {str(file.path) for file in files}
     for file in known:
         path = Path(file.path)
         is_under = path.is_relative_to(folder)
-        is_of_source = is_under or file.source == absolute(source)
+        is_of_source = is_under or file.source == place
         if is_of_source and file.path not in there and not (is_under and path.exists()):
             yield file
 
@@ -187,10 +187,11 @@ def declared_scale(warehouse: Database, source: str, changes: Changes) -> Rating
         for file in changes.new.values()
         if file.layout.role is Role.RATINGS and file.layout.scale
     }
+    outdated = set(changes.outdated)
     others = [
         file.file_id
         for file in _known_files(warehouse)
-        if file.role == Role.RATINGS and file.file_id not in changes.outdated
+        if file.role == Role.RATINGS and file.file_id not in outdated
     ]
     known = {
         RatingScale(minimum, maximum, step)

@@ -81,6 +81,11 @@ class _Inputs:
     data_digest: str
     fingerprint: str
 
+    @property
+    def checkpoint(self) -> str:
+        """What the names of its checkpoints begin with: by the ratings first, which may change."""
+        return f"{self.data_digest[:8]}-{self.fingerprint[:16]}"
+
     def material(self, *parts: Part) -> Material:
         """What a model is fitted to: these parts, and dev where it is not among them."""
         config = self.config
@@ -180,9 +185,7 @@ def _fingerprint(config: Config, digest: str) -> str:
 def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
     """Fit, seal, record; the checkpoints go once all of that is done."""
     config = inputs.config
-    keeping = Keeping(
-        home.checkpoints / f"{inputs.fingerprint[:16]}.pt", inputs.fingerprint, progress
-    )
+    keeping = Keeping(home.checkpoints / f"{inputs.checkpoint}.pt", inputs.fingerprint, progress)
     material = inputs.material(Part.TRAIN)
     if config.needs_dev and material.dev is None:
         raise SplitError(
@@ -216,8 +219,10 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
             dev.figures if dev else (),
             dev_groups=dev.groups if dev else (),
         )
-    for left in home.checkpoints.glob("*"):  # of this fit and of any that was given up
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in home.checkpoints.glob("*"):
+        is_own = left.name.startswith(inputs.checkpoint)
+        if is_own or not left.name.startswith(inputs.data_digest[:8]):  # of ratings that are gone
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     return bundle
 
 

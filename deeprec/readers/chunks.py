@@ -178,7 +178,7 @@ def first_lines(path: Path, num_bytes: int = 2**16) -> bytes:
 
 
 def _unpacked(file: HashedFile) -> io.BufferedIOBase:
-    if file.path.suffix == ".gz":
+    if file.path.suffix.lower() == ".gz":
         return gzip.GzipFile(fileobj=file, mode="rb")
     return cast("io.BufferedIOBase", file)
 

@@ -109,7 +109,8 @@ def test_a_table_that_another_source_reads_is_not_named(home: Home, folder: Path
 
 def test_names_may_be_in_capitals(home: Home, folder: Path) -> None:
     (folder / "RATINGS.CSV").write_text(NAMES + rows(range(10)))
-    assert 100 == take_in(home, folder).num_ratings
+    (folder / "RATINGS-2.CSV.GZ").write_bytes(gzip.compress((NAMES + rows(range(10, 11))).encode()))
+    assert 110 == take_in(home, folder).num_ratings
 
 
 def test_a_file_that_is_there_and_not_read_any_more_is_not_gone(home: Home, folder: Path) -> None:

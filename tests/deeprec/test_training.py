@@ -169,6 +169,27 @@ def test_a_killed_training_goes_on_to_the_same_model(
     assert [] == list(trained_home.checkpoints.iterdir())
 
 
+def test_checkpoints_go_that_no_fit_can_go_on_from_any_more(
+    kill_at: KillAt, trained_home: Home, tiny_config: Config, tmp_path: Path
+) -> None:
+    first, second, third = (
+        tiny_config.model_copy(
+            update={"train": tiny_config.train.model_copy(update={"seed": seed})}
+        )
+        for seed in (5, 6, 7)
+    )
+    kill_at(trained_home, first, 1, "train")
+    (left,) = trained_home.checkpoints.iterdir()
+    train(trained_home, second)
+    assert [left] == list(trained_home.checkpoints.iterdir())
+    more = tmp_path / "more.csv"
+    more.write_text("user_id,movie_id,rating,date\n99,10,5,2005-02-02\n")
+    ingest(trained_home, [str(more)], tiny_config)
+    materialize(trained_home, tiny_config)
+    train(trained_home, third)
+    assert [] == list(trained_home.checkpoints.iterdir())
+
+
 def train_on_files(
     folder: Path, config: Config, train_rows: list[str], test_rows: list[str]
 ) -> tuple[Home, TrainReport]:
