@@ -2,7 +2,8 @@
 
 A challenger becomes champion when it is surely better: the 95 % interval over users of its RMSE
 minus the champion's lies below zero (resampling users, see `bootstrap`). It must also beat its own
-bias floor and have come through its export, which is what sealed it.
+bias floor and have come through its export, which is what sealed it. The first champion need only
+not be surely worse than that floor.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from deeprec.bundles import Bundle, open_bundle
 from deeprec.config import Config
 from deeprec.errors import BundleError
-from deeprec.evaluation import BIAS, bias_predictions_R, model_predictions_R
+from deeprec.evaluation import BIAS, bias_predictions_R, known_to, model_predictions_R
 from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor, check_vocabulary
@@ -29,7 +30,7 @@ from deeprec.registry import (
 )
 from deeprec.runs import check_scale
 from deeprec.splits import LastKSplit, Part, TimeSplit
-from deeprec.vectors import data_digest, read_split
+from deeprec.vectors import SplitRatings, data_digest, read_split
 from deeprec.warehouse import Database, open_warehouse
 
 _CHALLENGER = "challenger"
@@ -79,9 +80,7 @@ def challenge(
         held_out = ratings.part(Part(config.nightly.compare_on))
         if champion and champion.manifest.data_digest != challenger.manifest.data_digest:
             held_out = _unseen(warehouse, champion, held_out)
-    report = compare(
-        challenger, champion, ratings.part(Part.TRAIN), held_out, config, progress=progress
-    )
+    report = compare(challenger, champion, ratings, held_out, config, progress)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         _record(warehouse, report, by)
     return report
@@ -90,19 +89,22 @@ def challenge(
 def compare(
     challenger: Bundle,
     champion: Bundle | None,
-    known: RatingMatrix,
+    ratings: SplitRatings,
     held_out_ratings: RatingMatrix,
     config: Config,
-    *,
     progress: Progress = silent,
 ) -> ChallengeReport:
-    """How the two do on the same held-out ratings, and what follows; nothing is recorded."""
+    """How the two do on the same held-out ratings, and what follows; nothing is recorded.
+
+    Each knows of the users what it was fitted to, as in `evaluate_bundle`: a bundle that was
+    refitted knows their dev ratings too.
+    """
     part = Part(config.nightly.compare_on)
     told = config.evaluate.model_copy(update={"part": config.nightly.compare_on})
     bundles = {_CHALLENGER: challenger} | ({_CHAMPION: champion} if champion else {})
     for bundle in bundles.values():
         _require_comparable(bundle, challenger, part)
-    held_out = HeldOut.of(known, held_out_ratings)
+    held_out = HeldOut.of(known_to(challenger, ratings), held_out_ratings)
     if not held_out.ratings.num_ratings:
         raise BundleError(
             f"{challenger.path}: the split leaves no {part} rating to compare models on; give it "
@@ -110,8 +112,10 @@ def compare(
         )
     predictions = {}
     for name, bundle in bundles.items():
+        known = known_to(bundle, ratings)
+        asked = HeldOut.of(known, held_out_ratings)
         predictor = Predictor.over(bundle, bundle.model(told.device), known)
-        predictions[name] = model_predictions_R(predictor, held_out, told, progress)
+        predictions[name] = model_predictions_R(predictor, asked, told, progress)
     predictions[BIAS] = bias_predictions_R(challenger, held_out)
     opponent = _CHAMPION if champion else BIAS
     scale = challenger.manifest.scale

@@ -1,6 +1,7 @@
 """How good a bundle is on held-out ratings, measured through its ONNX graphs, beside two floors.
 
-Evaluation, and only evaluation, feeds the graph the training part of each user's ratings.
+Evaluation, and only evaluation, feeds the graph the part of each user's ratings that the bundle was
+fitted to.
 
 Shape legend: U users, N movies of the warehouse, R held-out ratings, K some of them.
 """
@@ -20,7 +21,7 @@ from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
-from deeprec.ratings import Floats
+from deeprec.ratings import Floats, RatingMatrix
 from deeprec.registry import Evaluation, newest_bundle, record_evaluations
 from deeprec.splits import Part
 from deeprec.vectors import SplitRatings, current_digest, read_split
@@ -119,7 +120,7 @@ def evaluate_bundle(
             f"{bundle.path}: was fitted to {part} ratings too (refit = true), so its error on them "
             "says nothing; its figures from before that are in its manifest"
         )
-    known = ratings.part(*(Part(name) for name in bundle.manifest.trained_on))
+    known = known_to(bundle, ratings)
     held_out = HeldOut.of(known, ratings.part(part))
     if not held_out.ratings.num_ratings:
         raise NothingHeldOutError(bundle.manifest.bundle_id, part)
@@ -134,6 +135,11 @@ def evaluate_bundle(
     return EvaluateReport(
         bundle_id=bundle.manifest.bundle_id, part=part, figures=figures, groups=groups
     )
+
+
+def known_to(bundle: Bundle, ratings: SplitRatings) -> RatingMatrix:
+    """The ratings that a bundle was fitted to, of all users; what it is fed in a measurement."""
+    return ratings.part(*(Part(name) for name in bundle.manifest.trained_on))
 
 
 def model_predictions_R(

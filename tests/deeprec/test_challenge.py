@@ -9,6 +9,7 @@ import pytest
 from deeprec.challenge import challenge
 from deeprec.champions import promote
 from deeprec.config import Config, load_config
+from deeprec.evaluation import BIAS, MODEL, evaluate
 from deeprec.home import Home
 from deeprec.ingestion import ingest
 from deeprec.training import train
@@ -105,3 +106,16 @@ def test_a_pair_that_a_random_split_holds_back_stays_held_back(tmp_path: Path) -
     take_in(home, config, "later.csv", later_rows())
     challenger = train(home, config)
     assert before < challenge(home, challenger.bundle_id, config, "test").num_ratings
+
+
+def test_a_refitted_model_is_judged_with_all_that_it_was_fitted_to(tmp_path: Path) -> None:
+    home, told = Home(tmp_path / "home"), configured("random")
+    split = told.split.model_copy(update={"test_fraction": 0.3, "dev_fraction": 0.3})
+    config = told.model_copy(update={"split": split, "refit": True})
+    take_in(home, config, "first.csv", first_rows())
+    challenger = train(home, config)
+    assert ("train", "dev") == challenger.trained_on
+    measured = evaluate(home, config)
+    report = challenge(home, challenger.bundle_id, config, "test")
+    assert measured.figure(MODEL).rmse == report.challenger_rmse
+    assert measured.figure(BIAS).rmse == report.floor_rmse
