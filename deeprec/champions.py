@@ -1,5 +1,7 @@
 """What people do with trained models: look at them, promote one, go back to the one before."""
 
+import logging
+import os
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Any
@@ -18,11 +20,14 @@ from deeprec.registry import (
     ModelStatus,
     RegisteredModel,
     find_champion,
+    find_status,
     make_champion,
     read_changes,
     read_registry,
 )
 from deeprec.warehouse import Database, open_warehouse, read_warehouse
+
+_LOG = logging.getLogger(__name__)
 
 
 class ModelRow(BaseModel):
@@ -140,7 +145,7 @@ def promote(
     open_bundle(home.models / _registered_id(home, config, bundle_id))
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         before = find_champion(warehouse)
-        make_champion(warehouse, bundle_id, getuser(), reason)
+        make_champion(warehouse, bundle_id, _whoever_asks(), reason)
     return PromotionReport(champion=bundle_id, champion_before=before, reason=reason)
 
 
@@ -148,6 +153,9 @@ def rollback(
     home: Home, config: Config, progress: Progress = silent, *, run_id: str | None = None
 ) -> RollbackReport:
     """Publish a past run again, without scoring, and make its model champion.
+
+    A bundle that was not trained here cannot be champion: the next run that scores takes the
+    champion again.
 
     Args:
         home: holds the past files.
@@ -168,6 +176,7 @@ def rollback(
             raise WarehouseError(f"{home.path}: nothing is published that could be rolled back")
         current, bundle_before, *_ = published[0]
         run, bundle_id = _chosen(home, published, run_id)
+        by = _whoever_asks()
         keep_published(home, current)
         put_back(home, run)
         with warehouse.transaction():
@@ -176,13 +185,27 @@ def rollback(
                 run_id=run,
                 bundle_id=bundle_id,
                 published_at=datetime.now(UTC).replace(tzinfo=None),
-                published_by=getuser(),
+                published_by=by,
             )
-            if find_champion(warehouse) not in {None, bundle_id}:
-                make_champion(warehouse, bundle_id, getuser(), f"rolled back from run {current}")
+            if find_status(warehouse, bundle_id) is None:
+                _LOG.warning(
+                    "%s was not trained here, so the champion stays, and the next run that scores "
+                    "takes it: name the bundle there, as --set score.bundle=PATH",
+                    bundle_id,
+                )
+            elif find_champion(warehouse) not in {None, bundle_id}:
+                make_champion(warehouse, bundle_id, by, f"rolled back from run {current}")
     return RollbackReport(
         run_id=run, bundle_id=bundle_id, run_before=current, bundle_before=bundle_before
     )
+
+
+def _whoever_asks() -> str:
+    """The name of the user, or his number where the machine knows no name, as in a container."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # before Python 3.13, and since
+        return f"user {os.getuid()}"
 
 
 def _chosen(home: Home, published: list[tuple[Any, ...]], run_id: str | None) -> tuple[str, str]:

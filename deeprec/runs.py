@@ -36,7 +36,7 @@ from deeprec.bundles import Bundle, installed_versions
 from deeprec.carrying import carry_over
 from deeprec.config import Config, Form, ScoreConfig, WarehouseConfig
 from deeprec.delivery import PLAN, deliver, withdraw
-from deeprec.errors import BundleError, DeeprecError, StoreError
+from deeprec.errors import BundleError, DeeprecError, StoreError, WarehouseError
 from deeprec.factored import require_factors
 from deeprec.home import Home
 from deeprec.models import Model, MovieSide
@@ -280,6 +280,9 @@ def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
 def is_published(home: Home, config: Config) -> bool:
     """Whether what is published is what a run would publish now.
 
+    The file itself says which run it is of: a rollback that was killed may have put back another
+    than the warehouse has entered.
+
     Raises:
         BundleError: there is no bundle, or it is damaged.
         WarehouseError: the vectors are missing or stale.
@@ -288,7 +291,17 @@ def is_published(home: Home, config: Config) -> bool:
         bundle = choose_bundle(home, warehouse, config.score.bundle)
         fingerprint = _fingerprint(bundle, current_digest(warehouse), config.score)
         last = warehouse.rows("scores/last_publication")
-        return home.predictions.exists() and [fingerprint] == [print_ for *_, print_ in last]
+    if not home.predictions.exists() or not last:
+        return False
+    ((run_id, *_, of_last),) = last
+    at_once = config.warehouse.model_copy(update={"lock_timeout_s": 0})
+    try:
+        with open_database(home.predictions, at_once, read_only=True) as file:
+            (published, *_) = file.row("scores/published_run")
+    except WarehouseError as error:  # damaged, or held by somebody who writes to it
+        _LOG.warning("%s; it will be made again", error)
+        return False
+    return (published, fingerprint) == (run_id, of_last)
 
 
 class Totals(NamedTuple):

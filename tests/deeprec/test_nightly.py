@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from deeprec.home import Home
 from deeprec.night_page import report
 from deeprec.nightly import NightFailedError, NightReport, run_night
 from deeprec.reproduction import reproduce
+from deeprec.scoring import score
 from deeprec.status import status
 from deeprec.warehouse import open_database
 
@@ -375,6 +377,66 @@ def test_a_better_challenger_is_promoted_and_a_rollback_publishes_the_run_before
     )
     _, night = later.next()
     assert "skipped" == outcomes(night)["score"]  # it is what the champion predicts
+
+
+def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor_champion(drop)
+    drop.next()
+    published = query(drop.home.predictions, "from predicted_ratings order by all")
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # No kill from outside meets the moment between the file's rename and its entry.
+    with monkeypatch.context() as patched:
+        patched.setattr("deeprec.champions.find_status", died)
+        with pytest.raises(KeyboardInterrupt):
+            rollback(drop.home, CONFIG)
+    assert published != query(drop.home.predictions, "from predicted_ratings order by all")
+    _, night = drop.next()
+    assert "done" == outcomes(night)["score"]
+    assert published == query(drop.home.predictions, "from predicted_ratings order by all")
+
+
+def test_a_user_without_a_name_can_promote_and_roll_back(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("deeprec.champions.getuser", nameless)  # as in a container of any user
+    poor_champion(drop)
+    drop.next()
+    rollback(drop.home, CONFIG)
+    by = query(drop.home.warehouse, "select distinct published_by from publications order by all")
+    assert [("score",), (f"user {os.getuid()}",)] == by
+
+
+def test_a_rollback_to_a_bundle_from_elsewhere_leaves_the_champion(
+    drop: Drop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = list_models(drop.home, CONFIG).champion
+    (bundle,) = drop.home.models.glob("[!.]*")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(bundle, elsewhere / "imported")
+    manifest = elsewhere / "imported" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(bundle.name, "imported"))
+    score(drop.home, told(score={"bundle": elsewhere / "imported", "top_n": 2}))
+    drop.next()
+    assert "imported" == rollback(drop.home, CONFIG).bundle_id
+    assert champion == list_models(drop.home, CONFIG).champion
+    assert "imported was not trained here, so the champion stays" in caplog.text
+
+
+def test_a_published_file_that_is_damaged_is_made_again(drop: Drop) -> None:
+    drop.home.predictions.chmod(0o644)
+    with drop.home.predictions.open("r+b") as file:
+        file.write(bytes(8192))
+    _, night = drop.next()
+    assert "done" == outcomes(night)["score"]
+    assert query(drop.home.predictions, "select count(*) from predicted_ratings") != [(0,)]
 
 
 def test_a_champion_that_cannot_score_the_ratings_any_more_is_replaced(drop: Drop) -> None:
