@@ -78,8 +78,10 @@ def challenge(
         needs_days = any(each.config.needs_days for each in (challenger, champion) if each)
         ratings = read_split(warehouse, challenger.config.split, train_days=needs_days)
         held_out = ratings.part(Part(config.nightly.compare_on))
-        if champion and champion.manifest.data_digest != challenger.manifest.data_digest:
-            held_out = _unseen(warehouse, champion, held_out)
+        digest = data_digest(warehouse)
+        for bundle in (challenger, champion):
+            if bundle and bundle.manifest.data_digest != digest:
+                held_out = _unseen(warehouse, bundle, held_out)
     report = compare(challenger, champion, ratings, held_out, config, progress)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         _record(warehouse, report, by)
@@ -159,14 +161,14 @@ def _require_comparable(bundle: Bundle, challenger: Bundle, part: Part) -> None:
         )
 
 
-def _unseen(warehouse: Database, champion: Bundle, held_out: RatingMatrix) -> RatingMatrix:
-    """Held-out ratings but for those that the champion may have been trained on.
+def _unseen(warehouse: Database, bundle: Bundle, held_out: RatingMatrix) -> RatingMatrix:
+    """Held-out ratings but for those that a bundle may have been trained on before.
 
     Most splits hold a pair back for good. `last_k` takes the last ratings of each user and `time`
     goes by days, so that what is held out now may have been in train before more ratings came.
     All of them, where none is left: then nothing speaks for a change.
     """
-    split = champion.config.split
+    split = bundle.config.split
     if not isinstance(split, LastKSplit | TimeSplit) or not held_out.num_ratings:
         return held_out
     entries = held_out.values_UM.tocoo()
@@ -179,7 +181,7 @@ def _unseen(warehouse: Database, champion: Bundle, held_out: RatingMatrix) -> Ra
     seen = warehouse.table_with(
         "history/known_pairs",
         batch,
-        moment=champion.manifest.trained_at.astimezone(UTC).replace(tzinfo=None),
+        moment=bundle.manifest.trained_at.astimezone(UTC).replace(tzinfo=None),
         last_day=split.train_through if isinstance(split, TimeSplit) else None,
     )
     row_S = np.searchsorted(held_out.user_ids_U, seen["user_id"].to_numpy())

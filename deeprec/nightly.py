@@ -19,7 +19,7 @@ from deeprec.challenge import ChallengeReport, challenge, why_unfit
 from deeprec.checks import CheckResult, check_ratings, record_checks, require_healthy
 from deeprec.config import Config
 from deeprec.drift import profile_ratings
-from deeprec.errors import DeeprecError
+from deeprec.errors import BundleError, DeeprecError, SplitError
 from deeprec.home import Home
 from deeprec.ingestion import IngestReport, ingest
 from deeprec.live import measure_arrivals
@@ -29,14 +29,19 @@ from deeprec.nights import (
     Outcome,
     begin_night,
     end_night,
-    read_nights,
     record_step,
 )
 from deeprec.progress import Progress, silent
-from deeprec.registry import ModelStatus, find_champion, find_status, make_champion
+from deeprec.registry import (
+    ModelStatus,
+    find_champion,
+    find_status,
+    find_unjudged,
+    make_champion,
+)
 from deeprec.runs import is_published
 from deeprec.scoring import ScoreShards, score, score_on_threads
-from deeprec.vectors import materialize
+from deeprec.vectors import data_digest, materialize
 from deeprec.vetting import check_drift, largest_drift
 from deeprec.warehouse import Database, open_warehouse
 
@@ -116,7 +121,6 @@ class _Night:
     score_shards: ScoreShards
     night_id: str = ""
     steps: list[NightStep] = field(default_factory=list)
-    changed: bool = True
     reason_to_train: str = ""
     trained: str = ""
 
@@ -176,16 +180,15 @@ class _Night:
         report = ingest(
             self.home, self.sources, self.config.model_copy(update={"ingest": told}), self.progress
         )
-        self.changed = report.changed
         return _taken_in(report)
 
     def _check(self) -> Said:
         """Whether the ratings can be used at all, and how far they have drifted."""
         config = self.config.checks
         with self._warehouse() as warehouse:
-            before = [night.status for night in read_nights(warehouse, 2)[1:]]
-            if not self.changed and before and before[0] != Outcome.FAILED:
-                return Outcome.SKIPPED, "the ratings are those of the night before"
+            digest = data_digest(warehouse)
+            if warehouse.rows("nights/checked") == [(digest,)]:
+                return Outcome.SKIPPED, "the ratings are those that were checked last"
             num_ratings, num_before = warehouse.row("vectors/counts")[2:]
             num_arrived = max(0, num_ratings - num_before) if num_before else 0
             warehouse.run("nights/record_arrivals", night_id=self.night_id, num_arrived=num_arrived)
@@ -201,6 +204,9 @@ class _Night:
             results += check_drift(warehouse, profile_ratings(warehouse), config)
             record_checks(warehouse, self.night_id, results)
         require_healthy(results, "the ratings")
+        with self._warehouse() as warehouse, warehouse.transaction():
+            warehouse.run("nights/forget_checked")
+            warehouse.run("nights/record_checked", data_digest=digest)
         return _checked(results)
 
     def _refresh(self) -> Said:
@@ -259,12 +265,15 @@ class _Night:
         )
 
     def _train(self) -> Said:
-        """A challenger."""
+        """A challenger, unless one of an earlier night was never judged."""
         if not self.reason_to_train:
-            return Outcome.SKIPPED, "there is no reason to train"
+            with self._warehouse() as warehouse:
+                self.trained = find_unjudged(warehouse, _BY) or ""
+            waiting = f": {self.trained} waits to be judged" if self.trained else ""
+            return Outcome.SKIPPED, f"there is no reason to train{waiting}"
         from deeprec.training import train  # noqa: PLC0415 - torch takes seconds and much memory
 
-        report = train(self.home, self.config, self.progress)
+        report = train(self.home, self.config, self.progress, by=_BY)
         with self._warehouse() as warehouse:
             unjudged = find_status(warehouse, report.bundle_id) is ModelStatus.CANDIDATE
         self.trained = report.bundle_id if unjudged else ""
@@ -289,7 +298,11 @@ class _Night:
                 with warehouse.transaction():
                     make_champion(warehouse, self.trained, _BY, why)
                 return Outcome.WARNED, f"{self.trained} is champion: {why}"
-        return _challenged(challenge(self.home, self.trained, self.config, _BY, self.progress))
+        try:
+            report = challenge(self.home, self.trained, self.config, _BY, self.progress)
+        except (BundleError, SplitError) as error:
+            return Outcome.WARNED, f"{self.trained} waits to be judged: {error}"
+        return _challenged(report)
 
     def _score(self) -> Said:
         """Everybody's predictions by the champion, published unless they are already."""

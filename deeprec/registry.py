@@ -145,6 +145,14 @@ def find_status(warehouse: Database, bundle_id: str) -> ModelStatus | None:
     return ModelStatus(found[0][0]) if found else None
 
 
+def find_unjudged(warehouse: Database, by: str) -> str | None:
+    """The id of the bundle trained last, where `by` trained it and nothing has become of it yet."""
+    for newest in read_registry(warehouse)[:1]:
+        if (newest.status, newest.changed_by) == (ModelStatus.CANDIDATE, by):
+            return newest.bundle_id
+    return None
+
+
 def record_status(
     warehouse: Database, bundle_id: str, status: ModelStatus, by: str, reason: str
 ) -> None:
@@ -200,6 +208,7 @@ def record_model(
     dev: Iterable[Evaluation],
     *,
     dev_groups: Sequence[Group] = (),
+    by: str,
 ) -> None:
     """Enter a new bundle with its learning curve, its figures on dev and their breakdowns."""
     manifest = bundle.manifest
@@ -220,7 +229,7 @@ def record_model(
             largest_difference=manifest.largest_difference,
             trained_at=manifest.trained_at.replace(tzinfo=None),
         )
-        record_status(warehouse, manifest.bundle_id, ModelStatus.CANDIDATE, "train", "trained")
+        record_status(warehouse, manifest.bundle_id, ModelStatus.CANDIDATE, by, "trained")
         for member in manifest.members:
             values = member.model_dump()
             warehouse.run("models/record_member", bundle_id=manifest.bundle_id, **values)

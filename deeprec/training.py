@@ -119,13 +119,15 @@ class _Inputs:
         )
 
 
-def train(home: Home, config: Config, progress: Progress = silent) -> TrainReport:
+def train(
+    home: Home, config: Config, progress: Progress = silent, *, by: str = "train"
+) -> TrainReport:
     """Train a model on the training part, export it, measure it on dev and enter it as a bundle.
 
     A training run that was interrupted goes on from its last checkpoint; one whose inputs have
     been trained already gives back the bundle that it made. With `refit`, the bundle is fitted
     once more, on train and dev together, after dev has chosen epochs and weights; its figures on
-    dev are those of before.
+    dev are those of before. `by` is who is entered as having trained it.
 
     Raises:
         WarehouseError: vectors or split are missing or stale.
@@ -146,7 +148,7 @@ def train(home: Home, config: Config, progress: Progress = silent) -> TrainRepor
             if known:
                 request_again(warehouse, known.manifest.bundle_id)
                 return _report(warehouse, known, changed=False)
-        bundle = _train_bundle(home, inputs, progress)
+        bundle = _train_bundle(home, inputs, progress, by)
         with open_warehouse(home, config.warehouse) as warehouse:
             return _report(warehouse, bundle, changed=True)
 
@@ -182,7 +184,7 @@ def _fingerprint(config: Config, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
+def _train_bundle(home: Home, inputs: _Inputs, progress: Progress, by: str) -> Bundle:
     """Fit, seal, record; the checkpoints go once all of that is done."""
     config = inputs.config
     keeping = Keeping(home.checkpoints / f"{inputs.checkpoint}.pt", inputs.fingerprint, progress)
@@ -218,6 +220,7 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress) -> Bundle:
             epochs,
             dev.figures if dev else (),
             dev_groups=dev.groups if dev else (),
+            by=by,
         )
     for left in home.checkpoints.glob("*"):
         is_own = left.name.startswith(inputs.checkpoint)

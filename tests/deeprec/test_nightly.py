@@ -21,6 +21,7 @@ from deeprec.config import Config, load_config
 from deeprec.errors import CheckError, WarehouseError
 from deeprec.history import home_as_of, parse_moment
 from deeprec.home import Home
+from deeprec.ingestion import ingest
 from deeprec.night_page import report
 from deeprec.nightly import NightFailedError, NightReport, run_night
 from deeprec.reproduction import reproduce
@@ -237,6 +238,16 @@ def test_a_folder_that_is_not_whole_forgets_nothing(drop: Drop) -> None:
     (drop.folder / "aside.txt").rename(drop.folder / "ratings_base.csv")
 
 
+def test_ratings_that_came_between_nights_are_checked_too(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0), day=date(2099, 1, 1))
+    ingest(drop.home, [str(drop.folder)], CONFIG)
+    _, night = drop.next()
+    assert "skipped" == outcomes(night)["take in"]
+    assert "not_in_the_future" in said(night, "check")
+    _, night = drop.next()
+    assert "skipped" == outcomes(night)["check"]
+
+
 def test_a_blocking_check_keeps_what_is_published(drop: Drop) -> None:
     before = drop.home.predictions.stat().st_ino
     drop.add("ratings_new.csv", new_ratings(0), day=date(2099, 1, 1))
@@ -342,6 +353,42 @@ def test_a_challenger_that_is_not_surely_better_is_rejected(drop: Drop) -> None:
     assert not challenge.is_promoted
     assert challenge.difference_high is not None
     assert challenge.difference_high >= 0
+
+
+def test_a_challenger_whose_night_was_killed_is_judged_the_next(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    every_night = told(nightly={"train_every_days": 0.0}, train={"num_epochs": 1})
+    with monkeypatch.context() as patched:  # a kill from outside would have to meet the step
+        patched.setattr("deeprec.nightly.challenge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            drop.next(every_night)
+    assert "candidate" == list_models(drop.home, CONFIG).models[0].status
+    _, night = drop.next()
+    assert "waits to be judged" in said(night, "train")
+    assert "is rejected" in said(night, "challenge")
+    _, night = drop.next()
+    assert "skipped" == outcomes(night)["challenge"]
+
+
+def test_a_model_that_somebody_trained_by_hand_is_his_to_promote(drop: Drop) -> None:
+    from deeprec.training import train  # noqa: PLC0415
+
+    train(drop.home, told(train={"num_epochs": 1}))
+    _, night = drop.next()
+    assert "skipped" == outcomes(night)["challenge"]
+
+
+def test_a_challenger_that_cannot_be_compared_keeps_nobody_from_scoring(drop: Drop) -> None:
+    other_split = CONFIG.split.model_copy(update={"seed": 5})
+    every_night = told(nightly={"train_every_days": 0.0}, score={"top_n": 4})
+    _, night = drop.next(every_night.model_copy(update={"split": other_split}))
+    assert "warned" == outcomes(night)["challenge"]
+    assert "was trained under another split" in said(night, "challenge")
+    assert "published run" in said(night, "score")
 
 
 def poor_champion(drop: Drop) -> str:
