@@ -82,7 +82,7 @@ def challenge(
         for bundle in (challenger, champion):
             if bundle and bundle.manifest.data_digest != digest:
                 held_out = _unseen(warehouse, bundle, held_out)
-    report = compare(challenger, champion, ratings, held_out, config, progress)
+    report = compare(challenger, champion, ratings, held_out, config, progress=progress)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
         _record(warehouse, report, by)
     return report
@@ -94,6 +94,7 @@ def compare(
     ratings: SplitRatings,
     held_out_ratings: RatingMatrix,
     config: Config,
+    *,
     progress: Progress = silent,
 ) -> ChallengeReport:
     """How the two do on the same held-out ratings, and what follows; nothing is recorded.

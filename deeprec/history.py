@@ -55,8 +55,11 @@ def home_as_of(home: Home, moment: datetime, config: Config) -> Home:
         config: how DuckDB may use the machine.
 
     Raises:
+        ConfigError: the moment has not passed, so more may become known by it.
         WarehouseError: nothing was known then, or what was known is no longer remembered.
     """
+    if moment >= (present := datetime.now(UTC).replace(tzinfo=None)):
+        raise ConfigError(f"{moment} UTC: has not passed yet; it is {present:%Y-%m-%dT%H:%M} now")
     past = Home(home.path / "as-of" / f"{moment:%Y%m%dT%H%M%S.%f}")
     with home.lock("as-of", config.warehouse.lock_timeout_s):
         if not past.path.is_dir():

@@ -1,5 +1,6 @@
 """Where a project's state lives on disk, and the lock that keeps it to one writer."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -91,6 +92,20 @@ class Home:
         self.path.mkdir(parents=True, exist_ok=True)
         with hold_lock(self.path / f".{name}.lock", timeout_s):
             yield
+
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds one of the home's locks right now."""
+        try:
+            descriptor = os.open(self.path / f".{name}.lock", os.O_RDONLY)
+        except OSError:  # never made
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # as filelock does, to read
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
 
 @contextmanager

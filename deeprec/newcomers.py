@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config import Config, IngestConfig
+from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.people import newcomers_predictor, open_chosen, read_people
 from deeprec.prediction import (
@@ -25,6 +26,7 @@ from deeprec.prediction import (
 from deeprec.prediction_files import SCHEMA, PredictionWriter, check_output, new_prediction_file
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix
+from deeprec.readers.detection import find_files
 
 _NUM_NAMED = 5  # unknown movies
 
@@ -87,11 +89,12 @@ def score_newcomers(
     Raises:
         SourceError: a file cannot be read or understood, or too many rows cannot be used.
         BundleError: there is no bundle, it is damaged, or it is not one for the warehouse.
-        ConfigError: the output cannot be written.
+        ConfigError: the output cannot be written, or is one of the files.
         WarehouseError: it is needed, and missing or stale.
     """
     if output:
         check_output(output)
+        _refuse_source(output, sources, config.ingest)
     bundle = open_chosen(home, config)
     people = read_people(sources, bundle, config.ingest)
     predictor = newcomers_predictor(home, bundle, config)
@@ -120,6 +123,13 @@ def score_newcomers(
         output=output,
         recommendations=tuple(recommendations),
     )
+
+
+def _refuse_source(output: Path, sources: Sequence[str], config: IngestConfig) -> None:
+    """Keep the output from taking the place of a file that is read."""
+    files = [file.path for source in sources for file in find_files(source, config)]
+    if output.resolve() in {file.resolve() for file in files}:
+        raise ConfigError(f"--output {output}: is one of the files to read; name another")
 
 
 @contextmanager

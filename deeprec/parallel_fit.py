@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deeprec import errors
+from deeprec.cores import num_cores
 from deeprec.device import resolve_device
 from deeprec.epochs import EpochRecord, FitResult
 from deeprec.errors import DeeprecError, DeviceError, TrainingError
@@ -85,7 +86,7 @@ def _run(
     on_epoch: Callable[[EpochRecord], None] | None,
 ) -> None:
     """Start the processes, pass on what the first one says, and wait for their end."""
-    cores_each = max(1, (os.cpu_count() or 1) // num_processes)
+    cores_each = max(1, num_cores() // num_processes)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(num_processes), "--log-dir", str(folder / "logs")]
     command += ["-m", "deeprec.fit_process", str(folder)]

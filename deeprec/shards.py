@@ -4,14 +4,13 @@ Whoever scores into files opens no DuckDB file: it only sums up in memory. A wor
 fetches what all shards of a run need once, into a folder that goes with its process.
 """
 
-import os
 import shutil
 import tempfile
 import time
 import weakref
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits
 
 from deeprec.bundles import open_bundle
+from deeprec.cores import num_cores
 from deeprec.delivery import fetch, fetch_vectors
 from deeprec.places import open_place
 from deeprec.prediction import Predictor
@@ -42,6 +42,7 @@ from deeprec.vectors import rating_matrix
 from deeprec.warehouse import Database, open_memory
 
 _FETCHING = Lock()  # the threads of a process fetch once
+_OPENING = RLock()  # and open once: a cache alone lets each of them begin
 
 
 class ShardReport(BaseModel):
@@ -160,20 +161,30 @@ def _vectors(plan: ScoringPlan, shard: int) -> pa.Table:
     return read_vectors(plan.run_dir, shard)
 
 
-@lru_cache(maxsize=1)
 def _predictor(run_dir: Path) -> Predictor:
     """The run's model over the warehouse's movies, opened once in each process."""
+    with _OPENING:
+        return _open_predictor(run_dir)
+
+
+@lru_cache(maxsize=1)
+def _open_predictor(run_dir: Path) -> Predictor:
     plan = read_plan(run_dir)
     bundle = open_bundle(plan.bundle)
-    cores_each = max(1, (os.cpu_count() or 1) // plan.config.num_workers)
+    cores_each = max(1, num_cores() // plan.config.num_workers)
     # For good: workers side by side whose products take all cores wait for each other in vain.
     threadpool_limits(cores_each, "blas")
     return run_predictor(plan, bundle, bundle.model(plan.config.device, cores_each))
 
 
-@lru_cache(maxsize=1)
 def _storage(run_dir: Path) -> Storage:
     """What the run's predictions are kept by, opened once in each process."""
+    with _OPENING:
+        return _open_storage(run_dir)
+
+
+@lru_cache(maxsize=1)
+def _open_storage(run_dir: Path) -> Storage:
     plan, predictor = read_plan(run_dir), _predictor(run_dir)
     schema = prediction_schema(plan, predictor.bundle.manifest.scale)
     return open_storage(plan.config, predictor, schema)

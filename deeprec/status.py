@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from deeprec.config import Config
+from deeprec.config import Config, WarehouseConfig
 from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.live import read_metrics
@@ -20,7 +20,8 @@ from deeprec.warehouse import Database, open_database, read_warehouse
 
 _SECONDS_AN_HOUR = 3600
 _LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, as all our moments
-_PATIENCE_S = 2.0  # for a run that holds the warehouse
+_PATIENCE_S = 2.0  # for whoever holds a file
+_LOCKS = ("night", "train", "score", "warehouse")  # of whatever is at work
 
 
 class Health(IntEnum):
@@ -74,24 +75,27 @@ def status(home: Home, config: Config, progress: Progress = silent) -> StatusRep
     del progress
     broken: list[str] = []
     published = None
+    impatient = config.warehouse.model_copy(update={"lock_timeout_s": _PATIENCE_S})
+    at_work = _at_work(home)
     try:
-        published = _published(home, config)
+        published = _published(home, impatient)
     except WarehouseError as error:
         broken.append(f"the published file cannot be read: {error}")
     if published is None and not broken:
         broken.append("nothing is published")
-    impatient = config.warehouse.model_copy(update={"lock_timeout_s": _PATIENCE_S})
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"at_work": bool(at_work)}
     is_whole = published is not None
     confirmed_at = _LONG_AGO
     try:
         with read_warehouse(home, impatient) as warehouse:
-            told = _told(warehouse)
+            told |= _told(warehouse)
             (confirmed_at,) = warehouse.row("nights/last_success")
-            broken += _broken(warehouse)
+            # Before and after: a night may begin or end meanwhile.
+            broken += _broken(warehouse, at_work | _at_work(home))
             told["due"] = _due(warehouse)
-    except HeldError:
-        told["at_work"] = True
+    except HeldError as error:
+        if not at_work:
+            broken.append(f"the warehouse cannot be read: {error}")
     except WarehouseError as error:
         broken.append(f"the warehouse cannot be read: {error}")
         is_whole = False
@@ -105,10 +109,14 @@ def status(home: Home, config: Config, progress: Progress = silent) -> StatusRep
     )
 
 
-def _published(home: Home, config: Config) -> Published | None:
+def _at_work(home: Home) -> set[str]:
+    return {name for name in _LOCKS if home.is_held(name)}
+
+
+def _published(home: Home, config: WarehouseConfig) -> Published | None:
     if not home.predictions.exists():
         return None
-    with open_database(home.predictions, config.warehouse, read_only=True) as file:
+    with open_database(home.predictions, config, read_only=True) as file:
         run_id, bundle_id, published_at, *counts = file.row("scores/published_run")
     num_users, num_movies, num_predictions = counts
     return Published(
@@ -146,23 +154,24 @@ def _due(warehouse: Database) -> tuple[str, ...]:
     """What waits for the next night."""
     due = []
     num_ratings, num_in_vectors = warehouse.row("vectors/counts")[2:]
-    if num_ratings != num_in_vectors:
-        due.append(f"vectors: {num_ratings:,} ratings, {num_in_vectors:,} of them in vectors")
+    if warehouse.rows("vectors/built_from") != warehouse.rows("ratings/data_digest"):
+        due.append(f"vectors of {num_ratings:,} ratings; there are some of {num_in_vectors:,}")
     (num_arrived,) = warehouse.row("live/num_arrived")
     if num_arrived:
         due.append(f"{num_arrived:,} ratings wait to be held against what is published")
     return tuple(due)
 
 
-def _broken(warehouse: Database) -> list[str]:
-    """What the last night could not do."""
+def _broken(warehouse: Database, at_work: set[str]) -> list[str]:
+    """What the last night could not do; one that nobody is at any more has died."""
     night = _last_night(warehouse)
     if night is None:
         return []
     steps: tuple[NightStep, ...] = read_steps(warehouse, night.night_id)
     bad = {Outcome.FAILED, Outcome.WARNED}
     broken = [f"{step.step}: {step.said}" for step in steps if step.outcome in bad]
-    if night.status == Outcome.FAILED and not broken:
+    has_died = night.finished_at is None and "night" not in at_work
+    if has_died or (night.status == Outcome.FAILED and not broken):
         broken.append("the last night died; run it again, it takes up what was interrupted")
     return broken
 

@@ -3,10 +3,11 @@
 What the statements mean belongs to the stages that name them.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -272,13 +273,16 @@ def open_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
 def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterator[Database]:
     """The home's warehouse, in which nothing can be changed; one process at a time.
 
+    Accounts that may only read take no lock of ours: DuckDB's own keeps them and writers apart.
+
     Raises:
         WarehouseError: absent, held by another process, or not written by this deeprec.
     """
     config = config or WarehouseConfig()
     require_warehouse(home)
+    can_lock = os.access(home.path, os.W_OK)
     with (
-        home.lock("warehouse", config.lock_timeout_s),
+        home.lock("warehouse", config.lock_timeout_s) if can_lock else nullcontext(),
         open_database(home.warehouse, config, read_only=True) as warehouse,
     ):
         _, is_ours = warehouse.row("warehouse/contents")

@@ -18,7 +18,7 @@ import pytest
 
 from deeprec.champions import list_models, promote, rollback, show_model
 from deeprec.config import Config, load_config
-from deeprec.errors import CheckError, WarehouseError
+from deeprec.errors import CheckError, ConfigError, WarehouseError
 from deeprec.history import home_as_of, parse_moment
 from deeprec.home import Home
 from deeprec.ingestion import ingest
@@ -542,6 +542,8 @@ def test_a_stage_can_be_run_as_of_a_moment_and_a_run_again(drop: Drop) -> None:
     assert rows == query(again.predictions, "from predicted_ratings order by all")
     with pytest.raises(WarehouseError, match="nothing had been taken in"):
         home_as_of(drop.home, parse_moment("1999-01-01"), CONFIG)
+    with pytest.raises(ConfigError, match="has not passed yet"):
+        home_as_of(drop.home, parse_moment("2999-01-01"), CONFIG)
     forgetful = told(ingest={"history_days": 0.0})
     later.next(forgetful)
     with pytest.raises(WarehouseError, match="have been forgotten"):
@@ -561,6 +563,59 @@ def test_status_tells_monitors_how_things_stand(drop: Drop, home: Home) -> None:
     assert 2 == status(home, CONFIG).exit_code
     (_, why) = status(home, CONFIG).broken
     assert "has no warehouse; run `deeprec ingest SOURCE` first" in why
+
+
+def test_status_says_that_a_night_died(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # a kill from outside would have to meet the step
+        patched.setattr("deeprec.nightly.materialize", killed)
+        with pytest.raises(KeyboardInterrupt):
+            drop.next()
+    with drop.home.lock("night"):
+        running = status(drop.home, CONFIG)
+    assert (0, True) == (running.exit_code, running.at_work)
+    died = status(drop.home, CONFIG)
+    assert (1, False) == (died.exit_code, died.at_work)
+    assert "the last night died" in died.broken[-1]
+    drop.next()
+    assert 0 == status(drop.home, CONFIG).exit_code
+
+
+def test_status_says_who_keeps_it_from_reading(drop: Drop) -> None:
+    shell = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    told = [sys.executable, "-c", shell, str(drop.home.warehouse)]
+    with subprocess.Popen(told, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as analyst:
+        assert analyst.stdout
+        analyst.stdout.readline()
+        found = status(drop.home, CONFIG)
+        analyst.communicate(b"\n")
+    assert (1, False) == (found.exit_code, found.at_work)
+    assert "held by another process" in found.broken[-1]
+
+
+def test_an_account_that_may_only_read_can_ask(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> bool:
+        return False
+
+    # The system lets the tests' account write everywhere where that is root.
+    monkeypatch.setattr("deeprec.warehouse.os.access", refused)
+    (drop.home.path / ".warehouse.lock").unlink()
+    assert "ok" == status(drop.home, CONFIG).health
+    assert list_models(drop.home, CONFIG).champion
+    assert not (drop.home.path / ".warehouse.lock").exists()
+
+
+def test_ratings_that_were_replaced_are_due(drop: Drop) -> None:
+    assert () == status(drop.home, CONFIG).due
+    file = drop.folder / "ratings_base.csv"
+    header, first, *others = file.read_text().splitlines()
+    user, movie, rating, day = first.split(",")
+    changed = f"{user},{movie},{6 - int(rating)},{day}"
+    file.write_text("\n".join([header, changed, *others]) + "\n")
+    ingest(drop.home, [str(drop.folder)], CONFIG)
+    assert status(drop.home, CONFIG).due[0].startswith("vectors of ")
 
 
 def test_status_sees_that_a_warehouse_is_broken(drop: Drop) -> None:
