@@ -242,6 +242,22 @@ def test_an_output_that_cannot_be_written_is_refused_at_once(
         )
 
 
+@pytest.mark.parametrize("source", ["people.csv", "."])
+def test_an_output_that_is_read_too_is_refused(
+    source: str, kinds: "Kinds", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = Path(write_people(tmp_path / "people.csv", {5: {10: 5}})).read_bytes()
+    with pytest.raises(ConfigError, match="is one of the files to read"):
+        score_newcomers(
+            kinds.home,
+            kinds.config("network"),
+            sources=[source],
+            output=tmp_path / "people.csv",
+        )
+    assert before == (tmp_path / "people.csv").read_bytes()
+
+
 def test_a_failed_run_leaves_no_output(kinds: "Kinds", tmp_path: Path) -> None:
     file = write_people(tmp_path / "people.csv", {5: {10: 6}})
     with pytest.raises(SourceError):

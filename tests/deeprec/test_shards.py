@@ -13,8 +13,9 @@ import pytest
 from deeprec.config import Config, load_config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
+from deeprec.prediction import Predictor
 from deeprec.publishing import publish_run
-from deeprec.runs import ScoringPlan, prepare_run, shard_files
+from deeprec.runs import ScoringPlan, prepare_run, run_predictor, shard_files
 from deeprec.scoring import score, score_shard
 
 TABLES = ("predicted_ratings", "recommendations", "movies", "users")
@@ -75,6 +76,19 @@ def test_codes_travel_as_predictions_do(
     two = score(other, with_score(tiny_config, storage="factored"))
     assert contents(one.path) == contents(two.path)
     assert ledger(one.path) == ledger(two.path)
+
+
+def test_threads_open_the_model_once(trained_home: Home, tiny_config: Config) -> None:
+    opened = []
+
+    def counted(*arguments: object) -> Predictor:
+        opened.append(arguments)
+        return run_predictor(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patched:  # the real one is called; only counted here
+        patched.setattr("deeprec.shards.run_predictor", counted)
+        score(trained_home, with_score(tiny_config, num_workers=4, shard_cells=400))
+    assert 1 == len(opened)
 
 
 def test_workers_leave_the_runs_file_alone(trained_home: Home, tiny_config: Config) -> None:
