@@ -430,7 +430,11 @@ class EvaluateConfig(_Section):
     )
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
-    seed: int = Field(0, ge=0, description="of the resamples")
+    seed: int = Field(0, ge=0, description="of the resamples, and of whose lists are looked at")
+    top_n: int = Field(10, ge=1, description="movies of a list that is looked at")
+    ranked_users: int = Field(
+        10_000, ge=0, description="whose lists are looked at, at most; 0 looks at none"
+    )
     device: Device = "auto"
 
 

@@ -21,6 +21,7 @@ from deeprec.home import Home
 from deeprec.measurement import HeldOut, measure
 from deeprec.prediction import Predictor
 from deeprec.progress import Progress, silent
+from deeprec.ranking import POPULARITY, Ranking, by_popularity, choose_users, rank
 from deeprec.ratings import Floats, RatingMatrix
 from deeprec.registry import Evaluation, newest_bundle, record_evaluations
 from deeprec.splits import Part
@@ -41,13 +42,17 @@ class NothingHeldOutError(SplitError):
 
 
 class EvaluateReport(BaseModel):
-    """The errors of a bundle and of both floors over one part's ratings, whole and in parts."""
+    """The errors of a bundle and of both floors over one part's ratings, whole and in parts.
+
+    `rankings` are of the lists by the bundle and by popularity; they are not recorded.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     bundle_id: str
     part: Part
     figures: tuple[Evaluation, ...]
+    rankings: tuple[Ranking, ...] = ()
     groups: tuple[Group, ...] = ()
 
     def figure(self, predictor: str) -> Evaluation:
@@ -84,7 +89,7 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
             )
         trained = bundle.config
         ratings = read_split(warehouse, trained.split, train_days=trained.needs_days)
-    report = evaluate_bundle(bundle, ratings, config.evaluate, progress)
+    report = evaluate_bundle(bundle, ratings, config.evaluate, progress, with_lists=True)
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)
     return report
@@ -106,9 +111,21 @@ def evaluate_held_out(home: Home, config: Config, progress: Progress = silent) -
 
 
 def evaluate_bundle(
-    bundle: Bundle, ratings: SplitRatings, config: EvaluateConfig, progress: Progress = silent
+    bundle: Bundle,
+    ratings: SplitRatings,
+    config: EvaluateConfig,
+    progress: Progress = silent,
+    *,
+    with_lists: bool = False,
 ) -> EvaluateReport:
     """The errors of the model, the damped biases and the global mean on the same ratings.
+
+    Args:
+        bundle: it is measured through its graphs.
+        ratings: all of them, divided as the bundle's split has it.
+        config: which part, and how.
+        progress: told of ratings, and of users where lists are looked at.
+        with_lists: whether to look at what would be recommended, too.
 
     Raises:
         SplitError: the part holds no rating.
@@ -132,8 +149,35 @@ def evaluate_bundle(
     }
     scale = bundle.manifest.scale
     figures, groups = measure(held_out, predictions, BIAS, scale, config)
+    rankings = _rankings(predictor, held_out, known, config, progress) if with_lists else ()
     return EvaluateReport(
-        bundle_id=bundle.manifest.bundle_id, part=part, figures=figures, groups=groups
+        bundle_id=bundle.manifest.bundle_id,
+        part=part,
+        figures=figures,
+        rankings=rankings,
+        groups=groups,
+    )
+
+
+def _rankings(
+    predictor: Predictor,
+    held_out: HeldOut,
+    known: RatingMatrix,
+    config: EvaluateConfig,
+    progress: Progress,
+) -> tuple[Ranking, ...]:
+    """The lists by the model and those by popularity; none where nobody liked a movie."""
+    chosen = choose_users(held_out, predictor.bundle.manifest.scale, config)
+    if not chosen.train.num_users:
+        return ()
+    num_by_movie_N, size = known.num_by_movie_M, config.batch_size
+    batches = {
+        MODEL: scorer_of(predictor).unclipped_batches(chosen.train, size),
+        POPULARITY: by_popularity(chosen.train, num_by_movie_N, size),
+    }
+    return tuple(
+        rank(name, scores, chosen, num_by_movie_N, top_n=config.top_n, progress=progress)
+        for name, scores in batches.items()
     )
 
 
