@@ -110,6 +110,12 @@ class Vocabulary:
         """SHA-256 over the ids in order, as 64-bit little-endian integers."""
         return hashlib.sha256(self.movie_ids_M.astype("<i8").tobytes()).hexdigest()
 
+    def num_ratings_N(self, movie_ids_N: Ids) -> Ids:
+        """How often each of N movies was rated in training; those not known here, never."""
+        num_ratings_N = np.zeros(len(movie_ids_N), dtype=np.int64)
+        num_ratings_N[np.searchsorted(movie_ids_N, self.movie_ids_M)] = self.num_ratings_M
+        return num_ratings_N
+
 
 @dataclass(frozen=True)
 class Bundle:

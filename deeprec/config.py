@@ -345,6 +345,9 @@ class ScoreConfig(_Section):
         description="each prediction as a number, or as the product of two codes",
     )
     top_n: int = Field(10, ge=1, le=1000, description="recommendations a user")
+    min_ratings: int = Field(
+        0, ge=0, description="in training, of a movie that is recommended; all are predicted"
+    )
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     shard_cells: int = Field(
         2**23, ge=1, description="predictions held in memory at once by one worker"
@@ -431,7 +434,6 @@ class EvaluateConfig(_Section):
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
     seed: int = Field(0, ge=0, description="of the resamples, and of whose lists are looked at")
-    top_n: int = Field(10, ge=1, description="movies of a list that is looked at")
     ranked_users: int = Field(
         10_000, ge=0, description="whose lists are looked at, at most; 0 looks at none"
     )

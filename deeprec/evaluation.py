@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from deeprec.bootstrap import CONFIDENCE
 from deeprec.breakdowns import Group
 from deeprec.bundles import Bundle, open_bundle
-from deeprec.config import Config, EvaluateConfig
+from deeprec.config import Config, EvaluateConfig, ScoreConfig
 from deeprec.errors import BundleError, SplitError
 from deeprec.factored import scorer_of
 from deeprec.home import Home
@@ -89,7 +89,7 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
             )
         trained = bundle.config
         ratings = read_split(warehouse, trained.split, train_days=trained.needs_days)
-    report = evaluate_bundle(bundle, ratings, config.evaluate, progress, with_lists=True)
+    report = evaluate_bundle(bundle, ratings, config.evaluate, progress, lists=config.score)
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)
     return report
@@ -116,7 +116,7 @@ def evaluate_bundle(
     config: EvaluateConfig,
     progress: Progress = silent,
     *,
-    with_lists: bool = False,
+    lists: ScoreConfig | None = None,
 ) -> EvaluateReport:
     """The errors of the model, the damped biases and the global mean on the same ratings.
 
@@ -125,7 +125,7 @@ def evaluate_bundle(
         ratings: all of them, divided as the bundle's split has it.
         config: which part, and how.
         progress: told of ratings, and of users where lists are looked at.
-        with_lists: whether to look at what would be recommended, too.
+        lists: how movies are recommended, to look at that too.
 
     Raises:
         SplitError: the part holds no rating.
@@ -149,7 +149,9 @@ def evaluate_bundle(
     }
     scale = bundle.manifest.scale
     figures, groups = measure(held_out, predictions, BIAS, scale, config)
-    rankings = _rankings(predictor, held_out, known, config, progress) if with_lists else ()
+    rankings = (
+        _rankings(predictor, held_out, known, config, lists, progress=progress) if lists else ()
+    )
     return EvaluateReport(
         bundle_id=bundle.manifest.bundle_id,
         part=part,
@@ -164,6 +166,8 @@ def _rankings(
     held_out: HeldOut,
     known: RatingMatrix,
     config: EvaluateConfig,
+    lists: ScoreConfig,
+    *,
     progress: Progress,
 ) -> tuple[Ranking, ...]:
     """The lists by the model and those by popularity; none where nobody liked a movie."""
@@ -176,7 +180,7 @@ def _rankings(
         POPULARITY: by_popularity(chosen.train, num_by_movie_N, size),
     }
     return tuple(
-        rank(name, scores, chosen, num_by_movie_N, top_n=config.top_n, progress=progress)
+        rank(name, scores, chosen, num_by_movie_N, lists, progress=progress)
         for name, scores in batches.items()
     )
 

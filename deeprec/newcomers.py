@@ -146,10 +146,11 @@ def _score(
     predictor: Predictor, users: RatingMatrix, config: Config
 ) -> Iterator[tuple[slice, Hundredths, Columns]]:
     """Each batch of people: predictions in hundredths, and columns of the best unrated movies."""
+    barred_M, top_n = predictor.barred_N(config.score.min_ratings), config.score.top_n
     for rows, scores in predictor.batches(users, config.score.batch_size):
         hundredths_BM = in_hundredths(scores.predicted_BM, predictor.bundle)
         batch = users.select_rows(rows)
-        yield rows, hundredths_BM, best_unrated(scores.unclipped_BM, batch, config.score.top_n)
+        yield rows, hundredths_BM, best_unrated(scores.unclipped_BM, batch, top_n, barred_M)
 
 
 def _recommendations(

@@ -51,6 +51,10 @@ class Predictor:
         """Which movies the model was trained on."""
         return np.isin(self.movie_ids_N, self.bundle.vocabulary.movie_ids_M)
 
+    def barred_N(self, min_ratings: int) -> npt.NDArray[np.bool_]:
+        """Which movies of the warehouse were rated less often in training."""
+        return self.bundle.vocabulary.num_ratings_N(self.movie_ids_N) < min_ratings
+
     def batches(self, users: RatingMatrix, batch_size: int) -> Iterator[tuple[slice, Scores]]:
         """Scores of every movie of the warehouse for all users, a batch of rows at a time."""
         scale = self.bundle.manifest.scale
@@ -176,26 +180,34 @@ def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:
     return lowest, math.floor(round(scale.maximum * factor, 3))
 
 
-def best_unrated(unclipped_BN: Floats, users: RatingMatrix, top_n: int) -> Columns:
+def best_unrated(
+    unclipped_BN: Floats,
+    users: RatingMatrix,
+    top_n: int,
+    barred_N: npt.NDArray[np.bool_] | None = None,
+) -> Columns:
     """B x T: columns of the highest predictions before the clip, best first; -1 where none is left.
 
     Ranking before the clip tells apart movies that the scale's end makes equal.
 
     Args:
-        unclipped_BN: what is rated is -inf afterwards; to copy the rest would take longer than
-            all that is done here.
+        unclipped_BN: what is rated or barred is -inf afterwards; to copy the rest would take
+            longer than all that is done here.
         users: what they have rated.
         top_n: T, where there are as many movies.
+        barred_N: which movies are not recommended to anybody, if any.
     """
     top_n = min(top_n, unclipped_BN.shape[1])
     row_start_B = unclipped_BN.shape[1] * np.arange(users.num_users)
     rated_R = np.repeat(row_start_B, np.diff(users.values_UM.indptr)) + users.values_UM.indices
     unclipped_BN.reshape(-1, copy=False)[rated_R] = -np.inf
+    if barred_N is not None:
+        unclipped_BN[:, np.flatnonzero(barred_N)] = -np.inf
     best_BT, value_BT = _highest(unclipped_BN, top_n)
     order_BT = np.lexsort((best_BT, -value_BT), axis=1)
     best_BT = np.take_along_axis(best_BT, order_BT, axis=1)
-    is_rated_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))
-    return np.where(is_rated_BT, -1, best_BT)
+    is_barred_BT = np.isneginf(np.take_along_axis(value_BT, order_BT, axis=1))
+    return np.where(is_barred_BT, -1, best_BT)
 
 
 def _highest(value_BN: Floats, top: int) -> tuple[Columns, Floats]:

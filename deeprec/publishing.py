@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
@@ -177,8 +176,6 @@ def _write_movies(scores: Database, plan: ScoringPlan) -> None:
     """Every movie with its title, how often it was rated in training, and what predicts it."""
     movies = pq.read_table(plan.run_dir / MOVIES)
     vocabulary = open_bundle(plan.bundle).vocabulary
-    place_M = np.searchsorted(movies["movie_id"].to_numpy(), vocabulary.movie_ids_M)
-    num_ratings_N = np.zeros(movies.num_rows, dtype=np.int64)
-    num_ratings_N[place_M] = vocabulary.num_ratings_M
+    num_ratings_N = vocabulary.num_ratings_N(movies["movie_id"].to_numpy())
     batch = movies.append_column("num_train_ratings", [num_ratings_N])
     scores.run_with("scores/create_movies", batch)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import EvaluateConfig
+from deeprec.config import EvaluateConfig, ScoreConfig
 from deeprec.measurement import HeldOut
 from deeprec.prediction import Columns, best_unrated
 from deeprec.progress import Progress
@@ -80,8 +80,8 @@ def rank(
     batches: Batches,
     chosen: HeldOut,
     num_by_movie_N: npt.NDArray[np.int64],
+    config: ScoreConfig,
     *,
-    top_n: int,
     progress: Progress,
 ) -> Ranking:
     """The figures of one predictor.
@@ -92,25 +92,26 @@ def rank(
             is -inf in them afterwards.
         chosen: whom it is measured on, see `choose_users`.
         num_by_movie_N: training ratings.
-        top_n: T.
+        config: how long a list is, and which movies it may hold.
         progress: told of the users.
     """
     train, liked = chosen.train, chosen.ratings
+    barred_N = num_by_movie_N < config.min_ratings
     parts = []
     for rows, score_BN in batches:
-        best_BT = best_unrated(score_BN, train.select_rows(rows), top_n)
+        best_BT = best_unrated(score_BN, train.select_rows(rows), config.top_n, barred_N)
         parts.append(_sums(best_BT, liked.select_rows(rows)))
         progress(f"rank by {name}", rows.stop, train.num_users, "users")
     num_in_lists_N = np.sum([part.num_in_lists_N for part in parts], axis=0)
     rare_N = num_by_movie_N < RARELY_RATED
     return Ranking(
         lists_of=name,
-        top_n=top_n,
+        top_n=config.top_n,
         num_users=train.num_users,
         recall=sum(part.recall for part in parts) / train.num_users,
         ndcg=sum(part.ndcg for part in parts) / train.num_users,
         coverage=float(np.mean(num_in_lists_N > 0)),
-        rarely_rated=float(num_in_lists_N[rare_N].sum() / num_in_lists_N.sum()),
+        rarely_rated=float(num_in_lists_N[rare_N].sum() / max(1, num_in_lists_N.sum())),
     )
 
 

@@ -54,7 +54,15 @@ VECTORS = "vectors.arrow"
 SCORES = "scores.duckdb"
 SIDE = "side"
 BUNDLE = "bundle"
-_FOR_A_USER = {"storage", "publish", "top_n", "storage_version", "batch_size", "device"}
+_FOR_A_USER = {
+    "storage",
+    "publish",
+    "top_n",
+    "min_ratings",
+    "storage_version",
+    "batch_size",
+    "device",
+}
 _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 3  # raised when the same inputs come to give other rows than before
 _BLOCK_BYTES = 64 * 1024  # nine bits a prediction leave half of a block of 256 KiB empty

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from deeprec.bundles import Bundle
@@ -156,11 +157,12 @@ def _score_densely(
     """S x N: every prediction; and the recommendations."""
     config, bundle = storage.config, storage.predictor.bundle
     hundredths_SN = np.empty((users.num_users, users.num_movies), dtype=np.int32)
+    barred_N = storage.predictor.barred_N(config.min_ratings)
     recommended = []
     for rows, value_BN in storage.scorer.unclipped_batches(users, config.batch_size):
         in_hundredths(value_BN, bundle, out_BN=hundredths_SN[rows])
         batch = users.select_rows(rows)
-        best = _Best.of(batch, value_BN, config.top_n)
+        best = _Best.of(batch, value_BN, config.top_n, barred_N)
         recommended.append(best.table(batch, best.value_K, bundle, storage.schema))
     return hundredths_SN, pa.concat_tables(recommended)
 
@@ -184,11 +186,12 @@ class FactoredStorage:
         return ScoredShard(pa.concat_tables(codes), pa.concat_tables(recommended))
 
     def _recommended(self, users: RatingMatrix, code_BK: Floats) -> Iterator[pa.Table]:
-        bundle = self.predictor.predictor.bundle
+        bundle, top_n = self.predictor.predictor.bundle, self.config.top_n
+        barred_N = self.predictor.predictor.barred_N(self.config.min_ratings)
         for start in range(0, users.num_users, self.config.batch_size):
             rows = slice(start, start + self.config.batch_size)
             batch = users.select_rows(rows)
-            best = _Best.of(batch, self.predictor.products(code_BK[rows]), self.config.top_n)
+            best = _Best.of(batch, self.predictor.products(code_BK[rows]), top_n, barred_N)
             ratings_K = activate(best.value_K, self.predictor.factors.activation)
             yield best.table(batch, ratings_K, bundle, self.schema)
 
@@ -225,9 +228,15 @@ class _Best:
     value_K: Floats
 
     @classmethod
-    def of(cls, users: RatingMatrix, value_BN: Floats, top_n: int) -> "_Best":
+    def of(
+        cls,
+        users: RatingMatrix,
+        value_BN: Floats,
+        top_n: int,
+        barred_N: npt.NDArray[np.bool_],
+    ) -> "_Best":
         """Those of the highest values."""
-        top_BT = best_unrated(value_BN, users, top_n)
+        top_BT = best_unrated(value_BN, users, top_n, barred_N)
         row_K, place_K = np.nonzero(top_BT >= 0)
         column_K = top_BT[row_K, place_K]
         return cls(row_K, place_K, column_K, value_BN[row_K, column_K])

@@ -31,6 +31,7 @@ def vet_scores(
         config,
         num_movies=plan.num_movies,
         top_n=plan.config.top_n,
+        min_ratings=plan.config.min_ratings,
         lowest=lowest / _HUNDREDTHS,
         highest=highest / _HUNDREDTHS,
         **totals._asdict(),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deeprec.config import Config, EvaluateConfig
+from deeprec.config import Config, EvaluateConfig, ScoreConfig
 from deeprec.evaluation import MODEL, evaluate
 from deeprec.home import Home
 from deeprec.measurement import HeldOut
@@ -43,7 +43,7 @@ def test_lists_are_of_unrated_movies_and_hits_count_by_their_place() -> None:
         scores([[9, 1, 8, 7, 0], [0, 9, 3, 2, 1]]),  # lists 2, 3 and 2, 3
         chosen,
         np.array([30, 20, 9, 10, 5]),
-        top_n=2,
+        ScoreConfig(top_n=2),
         progress=silent,
     )
     assert (2, 2) == (found.num_users, found.top_n)
@@ -62,7 +62,7 @@ def test_a_list_of_all_that_was_liked_is_worth_one() -> None:
             scores([[9, 4, 3, 2, 1]]),
             held_out,
             np.zeros(5, dtype=np.int64),
-            top_n=top_n,
+            ScoreConfig(top_n=top_n),
             progress=silent,
         )
         assert 1 == found.recall
@@ -98,10 +98,24 @@ def test_popularity_gives_everybody_the_same_but_for_what_he_rated() -> None:
         by_popularity(held_out.train, num_by_movie_N, 2),
         held_out,
         num_by_movie_N,
-        top_n=1,
+        ScoreConfig(top_n=1),
         progress=silent,
     )
     assert (1, 1, 2 / 5, 0) == (found.recall, found.ndcg, found.coverage, found.rarely_rated)
+
+
+def test_movies_that_few_rated_can_be_kept_out() -> None:
+    held_out = HeldOut.of(ratings([{0: 5}]), ratings([{1: 5, 2: 5}]))
+    found = rank(
+        "model",
+        scores([[9, 4, 3, 2, 1]]),
+        held_out,
+        np.array([30, 9, 10, 10, 0]),
+        ScoreConfig(top_n=2, min_ratings=10),
+        progress=silent,
+    )
+    assert (1 / 2, 0) == (found.recall, found.rarely_rated)
+    assert 2 / 5 == found.coverage
 
 
 def test_an_evaluation_looks_at_lists_too(trained_home: Home, tiny_config: Config) -> None:

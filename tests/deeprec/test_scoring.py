@@ -143,6 +143,33 @@ def test_recommendations_are_the_best_unrated_movies_without_gaps(
         assert max(left_out) <= ratings[-1]
 
 
+@pytest.mark.parametrize("storage", ["dense", "factored"])
+def test_movies_that_few_rated_are_predicted_and_not_recommended(
+    trained_home: Home, tiny_config: Config, storage: str
+) -> None:
+    def scored(**settings: object) -> Path:
+        told = tiny_config.score.model_copy(update={"storage": storage, **settings})
+        return score(trained_home, tiny_config.model_copy(update={"score": told})).path
+
+    everything = scored(top_n=NUM_MOVIES)
+    counts = query(everything, "select num_train_ratings from movies order by all")
+    ((least,),) = counts[len(counts) // 2 :][:1]
+    predicted = query(everything, "from predicted_ratings order by all")
+    expected = query(
+        everything,
+        "select user_id, row_number() over (partition by user_id order by rank) as place, movie_id "
+        f"from recommendations join movies using (movie_id) where num_train_ratings >= {least} "
+        "qualify place <= 5 order by all",
+    )
+    fewer = scored(top_n=5, min_ratings=least)
+    assert expected == query(
+        fewer, "select user_id, rank, movie_id from recommendations order by all"
+    )
+    assert predicted == query(fewer, "from predicted_ratings order by all")
+    none = scored(min_ratings=10**6)
+    assert [(0,)] == query(none, "select count(*) from recommendations")
+
+
 def test_what_the_model_cannot_know_gets_biases_and_says_so(
     trained_home: Home, tiny_config: Config
 ) -> None:
