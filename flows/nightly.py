@@ -4,11 +4,14 @@ import logging
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 
+from deeprec.errors import DeeprecError
 from deeprec.night_page import read_view
 from deeprec.nightly import NightFailedError, NightReport, Said, run_night
 from deeprec.nights import Outcome
@@ -22,7 +25,23 @@ from flows.runners import open_runner
 from flows.score import score_shards
 
 
-@flow(name="nightly-flow", timeout_seconds=24 * 3600)
+def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Emit the event of a night that failed: in a step, before the first, or at its timeout.
+
+    A process that is killed cannot say so; Prefect's own event of a crash is for that.
+    """
+    del flow
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, NightFailedError):
+        _tell(error.report)
+        return
+    said = str(error) if isinstance(error, DeeprecError) else state.message or repr(error)
+    begun = flow_run.expected_start_time or state.timestamp
+    night_of = flow_run.parameters.get("night_of") or begun.date()
+    _emit(str(flow_run.id), str(night_of), "failed", said)
+
+
+@flow(name="nightly-flow", timeout_seconds=24 * 3600, on_failure=[tell_of_failure])
 def nightly_flow(
     sources: tuple[str, ...],
     home: Path | None = None,
@@ -48,9 +67,10 @@ def nightly_flow(
             score_shards=score_on_threads if on_threads else score_shards,
         )
     except NightFailedError as failed:
-        _tell(project, failed.report)
+        _show(project, failed.report)
         raise
-    _tell(project, report)
+    _show(project, report)
+    _tell(report)
     return report
 
 
@@ -73,21 +93,26 @@ def perform_as_task(step: str, work: Callable[[], Said]) -> Said:
     return run()
 
 
-def _tell(project: Project, report: NightReport) -> None:
-    """Leave the night's pages, and an event that an automation can notify somebody of."""
+def _show(project: Project, report: NightReport) -> None:
+    """Leave the night's pages."""
     for page in night_pages(read_view(project.home, project.config, report.night_id)):
         publish(page)
+
+
+def _tell(report: NightReport) -> None:
+    """Emit the event of a night that has come to its end, or to a step that failed."""
     bad = [step for step in report.steps if step.outcome in {"failed", "warned"}]
+    said = "; ".join(f"{step.step}: {step.said}" for step in bad)
+    _emit(report.night_id, str(report.night_of), str(report.status), said, str(report.page))
+
+
+def _emit(night_id: str, night_of: str, status: str, said: str, page: str = "") -> None:
+    """Emit an event that an automation can notify somebody of."""
     emit_event(
-        event=f"deeprec.night.{report.status}",
+        event=f"deeprec.night.{status}",
         resource={
-            "prefect.resource.id": f"deeprec.night.{report.night_id}",
-            "prefect.resource.name": f"night of {report.night_of}",
+            "prefect.resource.id": f"deeprec.night.{night_id}",
+            "prefect.resource.name": f"night of {night_of}",
         },
-        payload={
-            "night_of": str(report.night_of),
-            "status": str(report.status),
-            "said": "; ".join(f"{step.step}: {step.said}" for step in bad),
-            "page": str(report.page),
-        },
+        payload={"night_of": night_of, "status": status, "said": said, "page": page},
     )

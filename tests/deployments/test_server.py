@@ -65,13 +65,14 @@ class Webhook:
         file.write_text(example.replace("00000000-0000-0000-0000-000000000000", block))
         return file
 
-    def wait_for_a_call(self, within_s: float) -> str:
+    def wait_for_calls(self, count: int, within_s: float) -> str:
+        """The last of so many calls."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            if self.calls:
-                return self.calls[0]
+            if len(self.calls) >= count:
+                return self.calls[count - 1]
             time.sleep(0.2)
-        pytest.fail("the webhook was not called")
+        pytest.fail(f"the webhook was called {len(self.calls)} times, not {count}")
 
 
 @pytest.fixture
@@ -124,6 +125,16 @@ def start(server: Server, deployment: str, **parameters: object) -> str:
     return str(begun["id"])
 
 
+def end_as_if_killed(server: Server, deployment: str, message: str) -> None:
+    """A run that nobody began, in the state of one that died, as a worker reports it."""
+    deployment_id = server.api("GET", f"/deployments/name/{deployment}")["id"]
+    later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
+    path = f"/deployments/{deployment_id}/create_flow_run"
+    run_id = server.api("POST", path, {"state": later})["id"]
+    died = {"state": {"type": "CRASHED", "name": "Crashed", "message": message}, "force": True}
+    server.api("POST", f"/flow_runs/{run_id}/set_state", died)
+
+
 def run_to_the_end(server: Server, deployment: str, **parameters: object) -> None:
     """Start a run and wait for it; unless it completes the test fails, with its log."""
     run_id = start(server, deployment, **parameters)
@@ -164,7 +175,7 @@ def wait_for_a_scheduled_run(server: Server, deployment: str) -> dict[str, Any]:
 
 @pytest.mark.server
 @pytest.mark.timeout(600)
-def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
+def test_a_night_runs_when_told_to_and_by_its_schedule_and_it_is_told_how_nights_fail(
     home: Home, server: Server, webhook: Webhook
 ) -> None:
     drop = [str(home.path / "sample")]
@@ -177,8 +188,12 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_tells_of_its_failure(
 
     server.prefect("automation", "create", "--from-file", str(webhook.automation(server)))
     start(server, "nightly-flow/nightly", sources=[f"{home.path}/none"])
-    assert "failed" in webhook.wait_for_a_call(WITHIN_S)
-    assert "no such file or folder" in webhook.calls[0]
+    told = webhook.wait_for_calls(1, WITHIN_S)
+    assert "failed" in told
+    assert "no such file or folder" in told
+    end_as_if_killed(server, "train-flow/manual", "not of a night")
+    end_as_if_killed(server, "nightly-flow/nightly", "killed by signal 9")
+    assert "deeprec: a night has died: killed by signal 9" in webhook.wait_for_calls(2, WITHIN_S)
 
     first = home.predictions.stat().st_ino
     run_by_command(server, "train-flow/manual", overrides=SHORT)
