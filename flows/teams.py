@@ -26,7 +26,8 @@ def for_team(deployment: dict[str, Any], team: str, home: Home) -> dict[str, Any
     environment = variables.get("env", {}) | {"DEEPREC_HOME": str(home.path)}
     parameters = deployment["parameters"]
     if "sources" in parameters:
-        parameters = parameters | {"sources": [f"{each}/{team}" for each in parameters["sources"]]}
+        drops = [drop_of(team, each) for each in parameters["sources"]]
+        parameters = parameters | {"sources": drops}
     return deployment | {
         "name": f"{team}-{deployment['name']}",
         "parameters": parameters,
@@ -34,6 +35,12 @@ def for_team(deployment: dict[str, Any], team: str, home: Home) -> dict[str, Any
         "work_pool": pool
         | {"work_queue_name": team, "job_variables": variables | {"env": environment}},
     }
+
+
+def drop_of(team: str, everybodys: str) -> str:
+    """The team's drop folder: not within everybody's, whose nights would find it there."""
+    drop = Path(everybodys)
+    return str(drop.parent / "teams" / team / drop.name)
 
 
 def locate_home(team: str, home: Path | None = None) -> Home:

@@ -129,6 +129,16 @@ def test_what_is_mounted_exists() -> None:
                 )
 
 
+def test_everybodys_and_teams_drop_folders_lie_side_by_side() -> None:
+    (container,) = job()["spec"]["template"]["spec"]["containers"]
+    mounted = {
+        mount["mountPath"]: mount["subPath"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == "drop" and mount["readOnly"]
+    }
+    assert {"/opt/deeprec/drop": "drop", "/opt/deeprec/teams": "teams"} == mounted
+
+
 def test_what_is_named_elsewhere_exists() -> None:
     generated = {each["name"] for each in KUSTOMIZATION["configMapGenerator"]}
     for container in containers():

@@ -1,6 +1,7 @@
 """Several teams on one server take nothing from each other: names, queues, homes."""
 
 import time
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,10 +40,26 @@ def test_teams_share_no_name_queue_or_home(tmp_path: Path) -> None:
         (team,) = [tag.removeprefix("team:") for tag in each["tags"] if tag.startswith("team:")]
         assert each["name"].startswith(f"{team}-")
         assert team == each["work_pool"]["work_queue_name"]
-        for source in each["parameters"].get("sources", []):
-            assert source.endswith(f"/{team}")
         expected = {"env": {"DEEPREC_HOME": str(teams[team].path)}}
         assert expected == each["work_pool"]["job_variables"]
+
+
+@pytest.mark.parametrize(
+    ("everybodys", "alphas"),
+    [("drop", "teams/alpha/drop"), ("/data/drop", "/data/teams/alpha/drop")],
+)
+def test_no_drop_folder_lies_in_another(everybodys: str, alphas: str, tmp_path: Path) -> None:
+    (night,) = [each for each in DEPLOYMENTS if "sources" in each["parameters"]]
+    night = night | {"parameters": night["parameters"] | {"sources": [everybodys]}}
+    drops = [
+        Path(source)
+        for team in ("alpha", "beta")
+        for source in for_team(night, team, Home(tmp_path))["parameters"]["sources"]
+    ]
+    assert Path(alphas) == drops[0]
+    drops.append(Path(everybodys))
+    for one, other in permutations(drops, 2):
+        assert not one.is_relative_to(other)
 
 
 def test_all_else_is_what_everybody_deploys(tmp_path: Path) -> None:
