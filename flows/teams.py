@@ -76,7 +76,7 @@ def print_deployments(
         sys.exit(f"error: {error}")
     project = yaml.load(PREFECT_FILE)
     deployments = [for_team(each, team, place) for each in project["deployments"]]
-    yaml.dump({"name": project["name"], "deployments": deployments}, sys.stdout)
+    yaml.dump(project | {"deployments": deployments}, sys.stdout)
 
 
 if __name__ == "__main__":

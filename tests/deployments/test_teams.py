@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.sample import write_sample
+from flows import teams
 from flows.teams import for_team, locate_home, print_deployments
 
 PREFECT_FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
@@ -81,6 +82,18 @@ def test_what_is_printed_can_be_deployed(
     assert [for_team(each, "alpha", Home(tmp_path)) for each in DEPLOYMENTS] == printed[
         "deployments"
     ]
+
+
+def test_what_an_operator_has_added_is_printed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = "pull:\n  - prefect.deployments.steps.set_working_directory: {directory: /srv}\n"
+    file = tmp_path / "prefect.yaml"
+    file.write_text(PREFECT_FILE.read_text() + added)
+    monkeypatch.setattr(teams, "PREFECT_FILE", file)
+    print_deployments("alpha", tmp_path)
+    printed = YAML(typ="safe").load(capsys.readouterr().out)
+    assert YAML(typ="safe").load(added)["pull"] == printed["pull"]
 
 
 def test_a_teams_home_is_beside_everybodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
