@@ -3,6 +3,8 @@
 A page's key names what it is about - these data, this model - so that pages can link each other.
 """
 
+import html
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from deeprec.training import TrainReport
 
 _DIGEST_SHOWN = 12  # hexadecimal digits; enough to tell data sets apart
+_MARKUP = re.compile(r"[\\`*_\[\]|~]")  # within a line; without brackets no link or picture
 _METRICS = (
     "predictor",
     "RMSE",
@@ -33,6 +36,12 @@ _METRICS = (
     "cold",
 )
 _INTERVALS = f"In parentheses: {CONFIDENCE:.0%} intervals, from resampling the users."
+
+
+class Markdown(str):
+    """Text that is markdown already, by our hand; a table takes any other for what it says."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ def split_page(report: MaterializeReport) -> Page:
     if report.published:
         verdict = "other counts than" if report.deviations else "the counts that"
         parts += [
-            f"## As published: {report.protocol}",
+            f"## As published: {as_text(str(report.protocol))}",
             f"The split has {verdict} its protocol was published with.",
             _published_table(report),
         ]
@@ -108,7 +117,7 @@ def model_page(report: "TrainReport") -> Page:
         ("largest difference of ONNX to torch", f"{report.largest_difference:.1e}"),
     ]
     parts = [
-        f"# Model {report.bundle_id}",
+        f"# Model {as_text(report.bundle_id)}",
         f"Bundle: `{report.bundle}`",
         table(["what", "value"], facts),
     ]
@@ -121,7 +130,7 @@ def model_page(report: "TrainReport") -> Page:
         if epochs:
             title = "Learning curve" if len(report.members) == 1 else f"Epochs of {member.name}"
             curve = learning_curve(epochs, member.best_epoch)
-            parts += [f"## {title}", _picture("RMSE by epoch", curve)]
+            parts += [f"## {as_text(title)}", _picture("RMSE by epoch", curve)]
     return Page(_model_key(report.bundle_id), "A trained model", "\n\n".join(parts))
 
 
@@ -198,10 +207,11 @@ def _liststable(report: MaterializeReport) -> str:
 
 def _published_table(report: MaterializeReport) -> str:
     """One row a published count."""
+    disagrees = Markdown("**no**")
     return table(
         ["part", "what", "published", "found", "agrees"],
         [
-            (row.part, row.what, row.published, row.found, "yes" if row.agrees else "**no**")
+            (row.part, row.what, row.published, row.found, "yes" if row.agrees else disagrees)
             for row in report.published
         ],
     )
@@ -249,15 +259,26 @@ def _picture(what: str, png: bytes) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A markdown table; whole numbers with thousands separators, others to four places."""
+    """A markdown table; whole numbers with thousands separators, others to four places.
+
+    What is not `Markdown` is shown as it is.
+    """
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, Markdown):
+        return value
     if isinstance(value, float):
         return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, int) else as_text(str(value))
+
+
+def as_text(foreign: str) -> Markdown:
+    """Text from elsewhere as markdown that shows it letter by letter, on one line."""
+    line = html.escape(" ".join(foreign.splitlines()), quote=False)
+    return Markdown(_MARKUP.sub(r"\\\g<0>", line))
 
 
 def as_key(text: str) -> str:
@@ -273,13 +294,17 @@ def _model_key(bundle_id: str) -> str:
     return f"model-{as_key(bundle_id)}"
 
 
-def _data_link(data_digest: str) -> str:
-    return f"[data {data_digest[:_DIGEST_SHOWN]}](/artifacts/key/{_data_key(data_digest)})"
+def _data_link(data_digest: str) -> Markdown:
+    return _link(f"data {data_digest[:_DIGEST_SHOWN]}", _data_key(data_digest))
 
 
-def _split_link(split_id: str) -> str:
-    return f"[split {split_id}](/artifacts/key/split-{split_id})"
+def _split_link(split_id: str) -> Markdown:
+    return _link(f"split {split_id}", f"split-{split_id}")
 
 
-def _model_link(bundle_id: str) -> str:
-    return f"[model {bundle_id}](/artifacts/key/{_model_key(bundle_id)})"
+def _model_link(bundle_id: str) -> Markdown:
+    return _link(f"model {bundle_id}", _model_key(bundle_id))
+
+
+def _link(what: str, key: str) -> Markdown:
+    return Markdown(f"[{as_text(what)}](/artifacts/key/{key})")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.artifacts import Page, as_key, table
+from flows.artifacts import Page, as_key, as_text, table
 
 if TYPE_CHECKING:
     from deeprec.comparison import SystemFigures
@@ -15,7 +15,7 @@ _HEADER = ("system", "seeds", "epochs", "dev", "test", "bias floor", "published"
 
 def experiment_page(shown: "ExperimentPage", written: Path) -> Page:
     """A table and pictures a protocol, and where the whole page is."""
-    parts = [f"# Experiment {shown.experiment}", f"The whole page: `{written}`"]
+    parts = [f"# Experiment {as_text(shown.experiment)}", f"The whole page: `{written}`"]
     for section in shown.sections:
         parts += _section(section)
     key = f"experiment-{as_key(shown.experiment)}"
@@ -23,14 +23,14 @@ def experiment_page(shown: "ExperimentPage", written: Path) -> Page:
 
 
 def _section(section: "Section") -> Iterator[str]:
-    yield f"## {section.protocol}, on {section.data}"
+    yield f"## {as_text(section.protocol)}, on {as_text(section.data)}"
     yield table(_HEADER, [_row(row) for row in section.systems])
     for row in section.systems:
         for failure in row.failures:
-            yield f"**{row.system}** failed, {failure}"
+            yield f"**{as_text(row.system)}** failed, {as_text(failure)}"
     for picture in section.pictures:
         yield f"### {picture.title}"
-        yield f"![{picture.caption}]({picture.address})"
+        yield f"![{as_text(picture.caption)}]({picture.address})"
 
 
 def _row(row: "SystemFigures") -> Sequence[object]:

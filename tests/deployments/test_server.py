@@ -184,7 +184,7 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_it_is_told_how_nights
     (night,) = artifacts(server, "markdown", "night")
     assert "published run" in night["data"]
     (checks,) = artifacts(server, "markdown", "night-checks")
-    assert "scores/as_the_ledger_says | healthy" in checks["data"]
+    assert r"scores/as\_the\_ledger\_says | healthy" in checks["data"]
 
     server.prefect("automation", "create", "--from-file", str(webhook.automation(server)))
     start(server, "nightly-flow/nightly", sources=[f"{home.path}/none"])

@@ -1,6 +1,7 @@
 """Reports as pages: what they say, and that their links meet their keys. No server needed."""
 
 import base64
+import html
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +22,15 @@ from deeprec.splits import Part
 from deeprec.training import TrainReport
 from deeprec.vectors import MaterializeReport
 from flows.artifacts import (
+    Markdown,
     Page,
+    as_text,
     ingest_page,
     metrics_page,
     model_page,
     scores_page,
     split_page,
+    table,
 )
 
 DIGEST = "0123456789abcdef" * 4
@@ -194,18 +198,23 @@ def all_pages() -> list[Page]:
 
 
 def rows(page: Page) -> list[list[str]]:
-    """The cells of all table rows, headers and rules left out."""
+    """The cells of all table rows as they are shown, headers and rules left out."""
     lines = [line for line in page.markdown.splitlines() if line.startswith("| ")]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
-    return [[cell.strip() for cell in row] for row in cells]
+    return [[shown(cell.strip()) for cell in row] for row in cells]
+
+
+def shown(markdown: str) -> str:
+    """What a reader sees of text that holds no markup."""
+    return html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown))
 
 
 def test_the_rows_of_a_source_are_accounted_for() -> None:
     page = ingest_page(INGESTED)
     counts = ["table", "1", "0", "0", "1,205", "1,200", "2", "3"]
-    assert ["ratings\\|old.csv", *counts] in rows(page)
-    assert ["ratings\\|old.csv", "off the scale", "2"] in rows(page)
-    assert ["ratings\\|old.csv", "unknown date", "1"] in rows(page)
+    assert ["ratings|old.csv", *counts] in rows(page)
+    assert ["ratings|old.csv", "off the scale", "2"] in rows(page)
+    assert ["ratings|old.csv", "unknown date", "1"] in rows(page)
 
 
 def test_without_rejected_rows_there_is_no_table_of_them() -> None:
@@ -309,6 +318,27 @@ def test_every_link_leads_to_a_page() -> None:
     linked = {key for page in pages for key in re.findall(r"/artifacts/key/([^)]*)", page.markdown)}
     assert {"data-0123456789ab", "split-5911e0", "model-poster-20260101t000000-ab12"} == linked
     assert linked <= {page.key for page in pages}
+
+
+@pytest.mark.parametrize(
+    ("foreign", "markdown"),
+    [
+        ("![x](https://example.org/x.png)", r"!\[x\](https://example.org/x.png)"),
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+        ("a|b\\", r"a\|b\\"),
+        ("`*_~", r"\`\*\_\~"),
+        ("&lt;", "&amp;lt;"),
+        ("1,2\n\n# 3\u2028|---|\r\n", r"1,2  # 3 \|---\|"),
+    ],
+)
+def test_text_from_elsewhere_is_shown_as_it_is(foreign: str, markdown: str) -> None:
+    assert markdown == as_text(foreign)
+    assert " ".join(foreign.splitlines()) == shown(markdown)
+    assert table(["text"], [[foreign]]).endswith(f"\n| {markdown} |")
+
+
+def test_markdown_of_ours_stays_markdown() -> None:
+    assert table(["text"], [[Markdown("**no**")]]).endswith("| **no** |")
 
 
 def test_keys_are_such_as_prefect_admits() -> None:

@@ -27,6 +27,16 @@ def test_a_system_stands_beside_what_was_published_for_another_protocol() -> Non
     assert "not run" in row
 
 
+def test_how_a_cell_failed_is_shown_as_it_was_said() -> None:
+    (figures,) = compare([SYSTEM], [])
+    failed = figures.model_copy(update={"failures": ("seed 0: <b>[x](y)</b>\n# z",)})
+    section = Section("ml-100k-u1", "ML-100K", (), (failed,), (), ())
+    shown = ExperimentPage("größe_2", (SYSTEM,), (section,), {})
+    page = experiment_page(shown, Path("home/experiments/poster.html"))
+    assert r"# Experiment größe\_2" in page.markdown
+    assert r"**i-autorec** failed, seed 0: &lt;b&gt;\[x\](y)&lt;/b&gt; # z" in page.markdown
+
+
 def test_the_page_is_named_and_pictures_are_within() -> None:
     markdown = page_of(Picture("Widths", "by epoch", b"png"))
     assert "`home/experiments/poster.html`" in markdown
