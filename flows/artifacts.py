@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact
@@ -282,8 +283,12 @@ def as_text(foreign: str) -> Markdown:
 
 
 def as_key(text: str) -> str:
-    """Lower-case letters, digits and dashes: all that Prefect lets a key have."""
-    return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
+    """Lower-case letters of ASCII, digits and dashes: all that Prefect lets a key have.
+
+    Names that differ only in other letters are told apart by a digest.
+    """
+    key = re.sub("[^a-z0-9]", "-", text.lower())
+    return key if text.isascii() else f"{key}-{sha256(text.encode()).hexdigest()[:_DIGEST_SHOWN]}"
 
 
 def _data_key(data_digest: str) -> str:

@@ -24,6 +24,7 @@ from deeprec.vectors import MaterializeReport
 from flows.artifacts import (
     Markdown,
     Page,
+    as_key,
     as_text,
     ingest_page,
     metrics_page,
@@ -343,3 +344,10 @@ def test_markdown_of_ours_stays_markdown() -> None:
 
 def test_keys_are_such_as_prefect_admits() -> None:
     assert all(re.fullmatch(r"[a-z0-9-]+", page.key) for page in all_pages())
+
+
+def test_names_in_any_alphabet_have_keys_of_their_own() -> None:
+    names = ["größe", "gräße", "größen", "大きさ", "重さ", "٣", "gr--e"]
+    keys = [as_key(name) for name in names]
+    assert len(names) == len(set(keys))
+    assert all(re.fullmatch(r"[a-z0-9-]*[a-z0-9][a-z0-9-]*", key) for key in keys)

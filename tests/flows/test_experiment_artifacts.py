@@ -35,6 +35,7 @@ def test_how_a_cell_failed_is_shown_as_it_was_said() -> None:
     page = experiment_page(shown, Path("home/experiments/poster.html"))
     assert r"# Experiment größe\_2" in page.markdown
     assert r"**i-autorec** failed, seed 0: &lt;b&gt;\[x\](y)&lt;/b&gt; # z" in page.markdown
+    assert re.fullmatch(r"experiment-[a-z0-9-]+", page.key)
 
 
 def test_the_page_is_named_and_pictures_are_within() -> None:
