@@ -162,8 +162,11 @@ def test_the_template_has_all_that_prefects_own_has() -> None:
     metadata = json.loads((views / "aggregate-worker-metadata.json").read_text())
     prefects = metadata["prefect-kubernetes"]["kubernetes"]["default_base_job_configuration"]
     ours = set(paths(TEMPLATE["job_configuration"]))
-    unused = {"/cluster_config", "/job_manifest/spec/template/spec/serviceAccountName"}
-    assert unused == set(paths(prefects["job_configuration"])) - ours
+    pod = "/job_manifest/spec/template/spec"
+    unused = {"/cluster_config", f"{pod}/serviceAccountName"}
+    of_the_job = {f"{pod}/completions", f"{pod}/parallelism"}  # pods have none
+    assert unused | of_the_job == set(paths(prefects["job_configuration"])) - ours
+    assert {"/job_manifest/spec/completions", "/job_manifest/spec/parallelism"} <= ours
 
 
 @pytest.mark.parametrize(("values", "expected"), [({}, None), ({"gpus": 1}, 1)])
