@@ -46,7 +46,9 @@ class ScoreReport(BaseModel):
 
     run_id: str
     bundle_id: str
+    data_digest: str
     path: Path
+    num_shards: int
     num_users: int
     num_users_scored: int
     num_users_carried_over: int
@@ -85,7 +87,9 @@ def publish_run(home: Home, run_dir: Path, config: Config) -> ScoreReport:
     return ScoreReport(
         run_id=plan.run_id,
         bundle_id=plan.bundle_id,
+        data_digest=plan.data_digest,
         path=home.predictions,
+        num_shards=plan.num_shards,
         num_users=plan.num_users,
         num_users_scored=plan.num_scored,
         num_users_carried_over=plan.num_users - plan.num_scored,

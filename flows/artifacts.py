@@ -18,7 +18,6 @@ from deeprec.breakdowns import Dimension, breakdown_tables
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.publishing import ScoreReport
-from deeprec.runs import ScoringPlan
 from deeprec.vectors import MaterializeReport
 
 if TYPE_CHECKING:
@@ -144,12 +143,12 @@ def metrics_page(report: EvaluateReport) -> Page:
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 
 
-def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
+def scores_page(report: ScoreReport) -> Page:
     """What was published, where, from which model and data."""
     facts = [
         ("run", report.run_id),
         ("model", _model_link(report.bundle_id)),
-        ("data", _data_link(plan.data_digest)),
+        ("data", _data_link(report.data_digest)),
         ("users", report.num_users),
         ("of these scored in this run", report.num_users_scored),
         ("of these carried over, their vectors unchanged", report.num_users_carried_over),
@@ -158,7 +157,7 @@ def scores_page(plan: ScoringPlan, report: ScoreReport) -> Page:
         ("of these by biases alone, unrated in training", report.num_bias_movies),
         ("predicted ratings", report.num_predictions),
         ("recommendations", report.num_recommendations),
-        ("shards", plan.num_shards),
+        ("shards", report.num_shards),
     ]
     parts = ["# Published predictions", f"`{report.path}`", table(["what", "value"], facts)]
     return Page("scores", "Published predictions", "\n\n".join(parts))

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
-from deeprec import publishing, runs, scoring
+from deeprec import scoring
 from deeprec.bundles import installed_versions
 from deeprec.progress import Progress
 from deeprec.publishing import ScoreReport
@@ -29,12 +29,21 @@ def score_flow(
     project = locate_project(home, config, overrides)
     open_runner(project.config.score)  # first: what is not installed is said at once
     require_cluster(project.config.score)
-    with project.home.lock("score", project.config.warehouse.lock_timeout_s):
-        plan = prepare_run(project)
-        score_shards(plan, RunProgress())
-        report = publish_run(project, plan)
-    publish(scores_page(plan, report))
+    report = predict(project)
+    publish(scores_page(report))
     return report
+
+
+@task(
+    name="score",
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=unless_mendable,
+    cache_policy=NO_CACHE,
+)
+def predict(project: Project) -> ScoreReport:
+    """A retry goes on with the shards that are missing."""
+    return scoring.score(project.home, project.config, RunProgress(), score_shards)
 
 
 def score_shards(plan: ScoringPlan, progress: Progress) -> None:
@@ -55,12 +64,6 @@ def score_shards(plan: ScoringPlan, progress: Progress) -> None:
         shards.result()
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
-def prepare_run(project: Project) -> ScoringPlan:
-    """An unfinished run of the same inputs is taken up again."""
-    return runs.prepare_run(project.home, project.config)
-
-
 @task(
     task_run_name="score-shard-{shard}",
     retries=3,
@@ -72,9 +75,3 @@ def score_shard(location: str, shard: int, versions: Mapping[str, str]) -> Shard
     """Users go from where the run is to where its shards are; only numbers pass through Prefect."""
     require_versions(versions)
     return scoring.score_shard(location, shard)
-
-
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=unless_mendable, cache_policy=NO_CACHE)
-def publish_run(project: Project, plan: ScoringPlan) -> ScoreReport:
-    """Readers see the whole new run from here on, or the old one."""
-    return publishing.publish_run(project.home, plan.run_dir, project.config)

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
-from deeprec import publishing
+from deeprec import scoring
 from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.places import open_store
-from deeprec.publishing import ScoreReport
+from deeprec.publishing import ScoreReport, publish_run
 from flows.embedded import start_server
 
 NUM_USERS, NUM_MOVIES = 100, 20
@@ -142,24 +143,21 @@ def on_dask_at_s3(home: Home, kept: Path) -> Told:
     """Shards go through a store on loopback; all that a run has there and here is kept too."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - of the tests' extra
 
-    publish = publishing.publish_run
-
     def keep_and_publish(home: Home, run_dir: Path, config: Config) -> ScoreReport:
         shutil.copytree(run_dir, kept / "run")
         open_store().get(AT, str(kept / "store"), recursive=True)
-        return publish(home, run_dir, config)
+        return publish_run(home, run_dir, config)
 
     store = ThreadedMotoServer("127.0.0.1", 0)
     store.start()
     host, port = store.get_host_and_port()
     os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
     open_store().mkdir("shards")
-    publishing.publish_run = keep_and_publish
     try:
-        told = on_dask(home, num_at_s3, f"score.shards_at={AT}")
+        with patch.object(scoring, "publish_run", keep_and_publish):
+            told = on_dask(home, num_at_s3, f"score.shards_at={AT}")
         return told | {"objects": open_store().find(AT)}
     finally:
-        publishing.publish_run = publish
         store.stop()
 
 

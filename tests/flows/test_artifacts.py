@@ -3,21 +3,18 @@
 import base64
 import html
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deeprec.breakdowns import Dimension, Group
 from deeprec.bundles import Member
-from deeprec.config import ScoreConfig, WarehouseConfig
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.partition import ListedCounts
 from deeprec.protocols import Comparison
 from deeprec.publishing import ScoreReport
 from deeprec.registry import Epoch, Evaluation
-from deeprec.runs import ScoringPlan
 from deeprec.splits import Part
 from deeprec.training import TrainReport
 from deeprec.vectors import MaterializeReport
@@ -154,27 +151,12 @@ def trained(dev: EvaluateReport | None) -> TrainReport:
 
 
 def scored() -> Page:
-    plan = ScoringPlan(
+    report = ScoreReport(
         run_id="20260102T023000-cafe",
-        run_dir=Path("home/runs/20260102T023000-cafe"),
-        fingerprint="cafe",
-        started_at=datetime(2026, 1, 2, 2, 30, tzinfo=UTC),
-        bundle=Path("home/models") / BUNDLE_ID,
         bundle_id=BUNDLE_ID,
         data_digest=DIGEST,
-        num_users=40,
-        num_scored=40,
-        num_movies=30,
-        num_shards=2,
-        users_per_shard=20,
-        wide_ids=False,
-        config=ScoreConfig(),
-        warehouse=WarehouseConfig(),
-    )
-    report = ScoreReport(
-        run_id=plan.run_id,
-        bundle_id=BUNDLE_ID,
         path=Path("home/predictions.duckdb"),
+        num_shards=2,
         num_users=40,
         num_users_scored=40,
         num_users_carried_over=0,
@@ -185,7 +167,7 @@ def scored() -> Page:
         num_bias_movies=3,
         seconds=2.0,
     )
-    return scores_page(plan, report)
+    return scores_page(report)
 
 
 def all_pages() -> list[Page]:
@@ -312,6 +294,7 @@ def test_published_scores_say_where_they_are() -> None:
     page = scored()
     assert "`home/predictions.duckdb`" in page.markdown
     assert ["predicted ratings", "1,200"] in rows(page)
+    assert ["shards", "2"] in rows(page)
 
 
 def test_every_link_leads_to_a_page() -> None:
