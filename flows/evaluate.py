@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from deeprec.evaluation import EvaluateReport, evaluate_held_out
 from flows.artifacts import metrics_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 
 
 @flow(name="evaluate-flow", timeout_seconds=2 * 3600)
@@ -22,13 +21,7 @@ def evaluate_flow(
     return report
 
 
-@task(
-    name="evaluate",
-    retries=2,
-    retry_delay_seconds=30,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("evaluate", retry_after_s=30)
 def measure(project: Project) -> EvaluateReport:
     """The model, the damped biases and the global mean on the same ratings."""
     return evaluate_held_out(project.home, project.config, RunProgress())

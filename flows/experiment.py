@@ -11,7 +11,7 @@ from deeprec.home import Home
 from flows.artifacts import Page, publish
 from flows.experiment_artifacts import experiment_page
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 
 if TYPE_CHECKING:
     from deeprec.experiments import ExperimentReport
@@ -43,13 +43,7 @@ def experiment_flow(
     return report
 
 
-@task(
-    name="experiment",
-    retries=2,
-    retry_delay_seconds=60,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("experiment", retry_after_s=60)
 def run_cells(home: Home, told: ExperimentConfig) -> "ExperimentReport":
     """A retry goes on with the cells that are missing."""
     from deeprec.experiments import run_experiment  # noqa: PLC0415 - torch takes 3 s

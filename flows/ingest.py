@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from deeprec.ingestion import IngestReport, ingest
 from flows.artifacts import ingest_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 
 
 @flow(name="ingest-flow", timeout_seconds=6 * 3600)
@@ -25,13 +24,7 @@ def ingest_flow(
     return report
 
 
-@task(
-    name="ingest",
-    retries=2,
-    retry_delay_seconds=30,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("ingest", retry_after_s=30)
 def take_in(project: Project, sources: tuple[str, ...]) -> IngestReport:
     """One transaction a source, so a retry goes on where the last attempt ended."""
     return ingest(project.home, sources, project.config, RunProgress())

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from deeprec.vectors import MaterializeReport, materialize
 from flows.artifacts import publish, split_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 
 
 @flow(name="materialize-flow", timeout_seconds=2 * 3600)
@@ -22,13 +21,7 @@ def materialize_flow(
     return report
 
 
-@task(
-    name="materialize",
-    retries=2,
-    retry_delay_seconds=30,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("materialize", retry_after_s=30)
 def build_vectors(project: Project) -> MaterializeReport:
     """Does nothing when the vectors and the split are those of the ratings."""
     return materialize(project.home, project.config, RunProgress())

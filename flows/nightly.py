@@ -6,8 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import Flow, flow, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 
@@ -20,7 +19,7 @@ from flows.artifacts import publish
 from flows.night_artifacts import night_pages
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 from flows.runners import open_runner
 from flows.score import score_shards
 
@@ -83,14 +82,7 @@ def perform_as_task(step: str, work: Callable[[], Said]) -> Said:
         get_run_logger().log(level, "%s: %s", outcome, said)
         return outcome, said
 
-    run = task(
-        name=step,
-        retries=2,
-        retry_delay_seconds=30,
-        retry_condition_fn=unless_mendable,
-        cache_policy=NO_CACHE,
-    )(do)
-    return run()
+    return stage(step, retry_after_s=30)(do)()
 
 
 def _show(project: Project, report: NightReport) -> None:

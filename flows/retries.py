@@ -1,11 +1,16 @@
-"""When a task that failed is tried again; how often and how soon is said at each task."""
+"""When a stage that failed as a task is tried again."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from deeprec.errors import DeeprecError, UnreachableError
+
+_Told = ParamSpec("_Told")
+_Report = TypeVar("_Report")
 
 
 def unless_mendable(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -13,3 +18,16 @@ def unless_mendable(task: Task[..., Any], task_run: TaskRun, state: State[Any]) 
     del task, task_run
     error = state.result(raise_on_failure=False)
     return isinstance(error, UnreachableError) or not isinstance(error, DeeprecError)
+
+
+def stage(
+    name: str, retry_after_s: float
+) -> Callable[[Callable[_Told, _Report]], Task[_Told, _Report]]:
+    """Makes a function a task of this name, which is tried twice more where that may help."""
+    return task(
+        name=name,
+        retries=2,
+        retry_delay_seconds=retry_after_s,
+        retry_condition_fn=unless_mendable,
+        cache_policy=NO_CACHE,
+    )

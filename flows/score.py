@@ -17,7 +17,7 @@ from deeprec.shards import ShardReport
 from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage, unless_mendable
 from flows.runners import open_runner, require_cluster, require_versions, workers
 
 
@@ -34,13 +34,7 @@ def score_flow(
     return report
 
 
-@task(
-    name="score",
-    retries=2,
-    retry_delay_seconds=10,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("score", retry_after_s=10)
 def predict(project: Project) -> ScoreReport:
     """A retry goes on with the shards that are missing."""
     return scoring.score(project.home, project.config, RunProgress(), score_shards)

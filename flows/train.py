@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from flows.artifacts import model_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress
-from flows.retries import unless_mendable
+from flows.retries import stage
 
 if TYPE_CHECKING:
     from deeprec.training import TrainReport
@@ -25,13 +24,7 @@ def train_flow(
     return report
 
 
-@task(
-    name="train",
-    retries=2,
-    retry_delay_seconds=60,
-    retry_condition_fn=unless_mendable,
-    cache_policy=NO_CACHE,
-)
+@stage("train", retry_after_s=60)
 def fit_and_export(project: Project) -> "TrainReport":
     """A retry resumes from the last checkpoint."""
     from deeprec.training import train  # noqa: PLC0415 - torch takes 3 s and much memory

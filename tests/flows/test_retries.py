@@ -2,11 +2,12 @@
 
 import pytest
 from prefect import Task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from deeprec.errors import ConfigError, DeeprecError, StoreError, UnreachableError
-from flows.retries import unless_mendable
+from flows.retries import stage, unless_mendable
 
 
 def do_nothing() -> None:
@@ -28,3 +29,10 @@ def test_only_what_may_pass_by_itself_is_tried_again(error: Exception, again: bo
     task = Task(do_nothing)
     task_run = TaskRun(task_key="do_nothing", dynamic_key="0")
     assert again == unless_mendable(task, task_run, Failed(data=error))
+
+
+def test_a_stage_is_tried_three_times_and_its_result_is_never_taken_from_another_run() -> None:
+    made = stage("train", retry_after_s=60)(do_nothing)
+    assert ("train", 2) == (made.name, made.retries)
+    assert unless_mendable is made.retry_condition_fn
+    assert NO_CACHE == made.cache_policy
