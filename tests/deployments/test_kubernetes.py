@@ -164,6 +164,7 @@ def test_the_template_has_all_that_prefects_own_has() -> None:
     ours = set(paths(TEMPLATE["job_configuration"]))
     pod = "/job_manifest/spec/template/spec"
     unused = {"/cluster_config", f"{pod}/serviceAccountName"}
+    unused |= {f"{pod}/containers/0/env"}  # a worker puts its own before what stands there
     of_the_job = {f"{pod}/completions", f"{pod}/parallelism"}  # pods have none
     assert unused | of_the_job == set(paths(prefects["job_configuration"])) - ours
     assert {"/job_manifest/spec/completions", "/job_manifest/spec/parallelism"} <= ours
@@ -173,3 +174,10 @@ def test_the_template_has_all_that_prefects_own_has() -> None:
 def test_a_gpu_is_for_those_who_ask(values: dict[str, int], expected: int | None) -> None:
     (container,) = job(**values)["spec"]["template"]["spec"]["containers"]
     assert expected == container["resources"]["limits"].get("nvidia.com/gpu")
+
+
+def test_a_job_starts_as_many_threads_as_it_may_use_cpus() -> None:
+    (container,) = job()["spec"]["template"]["spec"]["containers"]
+    (threads,) = [each for each in container["env"] if each["name"] == "OMP_NUM_THREADS"]
+    assert {"resourceFieldRef": {"resource": "limits.cpu"}} == threads["valueFrom"]
+    assert container["resources"]["limits"]["cpu"]
