@@ -72,6 +72,13 @@ def test_every_file_is_applied() -> None:
     assert there == set(KUSTOMIZATION["resources"])
 
 
+def test_an_operator_is_told_to_remove_what_cannot_change() -> None:
+    (job_name,) = named("Job")
+    remove = f"kubectl --namespace {KUSTOMIZATION['namespace']} delete job {job_name}"
+    for file in (FOLDER / "kustomization.yaml", PROJECT / "docs" / "control-plane.md"):
+        assert remove in file.read_text()
+
+
 def test_pods_do_not_run_as_root() -> None:
     assert 3 == len(list(pods()))
     for pod in pods():
