@@ -18,6 +18,7 @@ from deeprec.breakdowns import Dimension, breakdown_tables
 from deeprec.evaluation import EvaluateReport
 from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.publishing import ScoreReport
+from deeprec.ranking import RARELY_RATED
 from deeprec.vectors import MaterializeReport
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ _METRICS = (
     "RMSE minus bias",
     "ratings",
     "cold",
+)
+_LISTS = (
+    "Recall and nDCG are means over users who liked a held-out movie; coverage is of all movies, "
+    f"rarely rated those with fewer than {RARELY_RATED} training ratings."
 )
 _INTERVALS = f"In parentheses: {CONFIDENCE:.0%} intervals, from resampling the users."
 
@@ -138,7 +143,10 @@ def metrics_page(report: EvaluateReport) -> Page:
     """The model beside its floors on a held-out part, whole and broken down."""
     parts = [f"# {_model_link(report.bundle_id)} on {report.part}", report.verdict]
     if report.figures:
-        parts += [_metrics_table(report), _INTERVALS, *_breakdowns(report)]
+        parts += [_metrics_table(report), _INTERVALS]
+        if report.rankings:
+            parts += ["## What would be recommended", _rankings_table(report), _LISTS]
+        parts += _breakdowns(report)
     key = f"metrics-{report.part}-{as_key(report.bundle_id)}"
     return Page(key, f"Errors on {report.part} ratings", "\n\n".join(parts))
 
@@ -234,6 +242,25 @@ def _metrics_table(report: EvaluateReport) -> str:
                 figure.num_cold,
             )
             for figure in report.figures
+        ],
+    )
+
+
+def _rankings_table(report: EvaluateReport) -> str:
+    """One row a predictor whose lists were looked at."""
+    return table(
+        ["lists of", "movies", "users", "recall", "nDCG", "coverage", "rarely rated"],
+        [
+            (
+                ranking.lists_of,
+                ranking.top_n,
+                ranking.num_users,
+                ranking.recall,
+                ranking.ndcg,
+                ranking.coverage,
+                ranking.rarely_rated,
+            )
+            for ranking in report.rankings
         ],
     )
 

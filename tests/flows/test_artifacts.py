@@ -14,6 +14,7 @@ from deeprec.ingestion import IngestReport, SourceReport
 from deeprec.partition import ListedCounts
 from deeprec.protocols import Comparison
 from deeprec.publishing import ScoreReport
+from deeprec.ranking import Ranking
 from deeprec.registry import Epoch, Evaluation
 from deeprec.splits import Part
 from deeprec.training import TrainReport
@@ -334,3 +335,22 @@ def test_names_in_any_alphabet_have_keys_of_their_own() -> None:
     keys = [as_key(name) for name in names]
     assert len(names) == len(set(keys))
     assert all(re.fullmatch(r"[a-z0-9-]*[a-z0-9][a-z0-9-]*", key) for key in keys)
+
+
+def test_what_would_be_recommended_is_beside_what_everybody_rates() -> None:
+    lists = [
+        Ranking(
+            lists_of=name,
+            top_n=10,
+            num_users=1_200,
+            recall=recall,
+            ndcg=0.05,
+            coverage=0.2,
+            rarely_rated=0.0,
+        )
+        for name, recall in (("model", 0.1), ("popularity", 0.2))
+    ]
+    page = metrics_page(evaluated(0.8).model_copy(update={"rankings": tuple(lists)}))
+    assert ["model", "10", "1,200", "0.1000", "0.0500", "0.2000", "0.0000"] in rows(page)
+    assert ["popularity", "10", "1,200", "0.2000", "0.0500", "0.2000", "0.0000"] in rows(page)
+    assert "recommended" not in metrics_page(evaluated(0.8)).markdown
