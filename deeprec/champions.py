@@ -25,7 +25,7 @@ from deeprec.registry import (
     read_changes,
     read_registry,
 )
-from deeprec.warehouse import Database, open_warehouse, read_warehouse
+from deeprec.warehouse import Database, open_warehouse, read_warehouse, require_warehouse
 
 _LOG = logging.getLogger(__name__)
 
@@ -139,11 +139,13 @@ def promote(
     """Make a model champion by hand; the next run scores with it.
 
     Raises:
+        WarehouseError: nothing was taken in here.
         BundleError: none of this name was trained here, or its folder is damaged.
     """
     del progress
-    open_bundle(home.models / _registered_id(home, config, bundle_id))
+    require_warehouse(home)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
+        open_bundle(home.models / _registered(warehouse, bundle_id).bundle_id)
         before = find_champion(warehouse)
         make_champion(warehouse, bundle_id, _whoever_asks(), reason)
     return PromotionReport(champion=bundle_id, champion_before=before, reason=reason)
@@ -225,11 +227,6 @@ def _chosen(home: Home, published: list[tuple[Any, ...]], run_id: str | None) ->
         f"{home.past}: {missing}{kept_here}. Score with an "
         "older model instead: `deeprec models promote BUNDLE`, then `deeprec score`"
     )
-
-
-def _registered_id(home: Home, config: Config, bundle_id: str) -> str:
-    with read_warehouse(home, config.warehouse) as warehouse:
-        return _registered(warehouse, bundle_id).bundle_id
 
 
 def _registered(warehouse: Database, bundle_id: str) -> RegisteredModel:
