@@ -6,7 +6,7 @@ What a cell means and how it comes about is told elsewhere; here it is entered a
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -82,13 +82,19 @@ def find_status(warehouse: Database, fingerprint: str) -> str | None:
     return str(found[0][0]) if found else None
 
 
+def request_again(warehouse: Database, fingerprint: str) -> None:
+    """Have the configuration of a cell that has ended count as the one asked for last."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    warehouse.run("experiments/request_again", fingerprint=fingerprint, requested_at=now)
+
+
 def record_cell(warehouse: Database, cell: Cell) -> None:
     """Enter a cell that has ended."""
     warehouse.run("experiments/record", **cell.model_dump())
 
 
 def read_cells(warehouse: Database, experiment: str) -> tuple[Cell, ...]:
-    """An experiment's cells on the newest data, each system's of its newest configuration."""
+    """An experiment's cells: of the data, and of each system the configuration, asked for last."""
     rows: Sequence[dict[str, Any]] = warehouse.table(
         "experiments/cells", experiment=experiment
     ).to_pylist()

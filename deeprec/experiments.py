@@ -21,6 +21,7 @@ from deeprec.cells import (
     fingerprint_of,
     read_cells,
     record_cell,
+    request_again,
 )
 from deeprec.comparison import SystemFigures, compare
 from deeprec.config import Config, with_bundle
@@ -133,6 +134,8 @@ class _Runner:
         fingerprint = fingerprint_of(self._set.name, config, self._data.data_digest)
         with open_warehouse(self._home, config.warehouse) as warehouse:
             status = find_status(warehouse, fingerprint)
+            if status:
+                request_again(warehouse, fingerprint)
         if status:
             self._skipped.append(f"{config.name}, seed {seed}: {status} before")
             return

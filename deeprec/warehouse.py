@@ -20,7 +20,8 @@ from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.places import open_store
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+_KNOWN_VERSIONS = range(3, SCHEMA_VERSION + 1)  # each has but more tables than the one before
 _RETRY_S = 0.2
 _ROWS_AT_ONCE = 4_000_000
 # A full disk, too little memory; both can also end a transaction or the whole database.
@@ -356,7 +357,7 @@ def _quoted(text: str) -> str:
 
 
 def _ensure_schema(warehouse: Database, path: Path) -> None:
-    """Create what is missing; refuse a file of other tables, or laid out by another version."""
+    """Create what is missing; refuse a file of other tables, or of a layout that is not known."""
     num_tables, is_ours = warehouse.row("warehouse/contents")
     if num_tables and not is_ours:
         raise _foreign(path)
@@ -380,8 +381,8 @@ def _foreign(path: Path) -> WarehouseError:
 
 
 def _check_version(version: int, path: Path) -> None:
-    """Refuse a file laid out by another version."""
-    if version != SCHEMA_VERSION:
+    """Refuse a file of a layout that the schema's statements do not bring up to date."""
+    if version not in _KNOWN_VERSIONS:
         raise WarehouseError(
             f"{path}: laid out by schema version {version}, this deeprec writes {SCHEMA_VERSION}; "
             f"use the deeprec that wrote it, or ingest into a new home"

@@ -1,9 +1,18 @@
--- One row a protocol, system and seed of an experiment, newest data and configuration only.
-with of_newest_data as (
-    select *
+-- One row a protocol, system and seed of an experiment: of the data and configuration that were
+-- asked for last.
+with requested as (
+    select
+        experiment_cells.*,
+        coalesce(experiment_requests.requested_at, experiment_cells.finished_at) as requested_at
     from experiment_cells
-    where experiment = $experiment
-    qualify data_digest = arg_max(data_digest, finished_at) over ()
+    left join experiment_requests using (fingerprint)
+    where experiment_cells.experiment = $experiment
+),
+
+of_newest_data as (
+    select *
+    from requested
+    qualify data_digest = arg_max(data_digest, requested_at) over ()
 ),
 
 of_newest_configuration as (
@@ -11,10 +20,10 @@ of_newest_configuration as (
     from of_newest_data
     qualify
         config_digest
-        = arg_max(config_digest, finished_at) over (partition by protocol, system)
+        = arg_max(config_digest, requested_at) over (partition by protocol, system)
 )
 
-select *
+select * exclude (requested_at)
 from of_newest_configuration
-qualify row_number() over (partition by protocol, system, seed order by finished_at desc) = 1
+qualify row_number() over (partition by protocol, system, seed order by requested_at desc) = 1
 order by protocol, system, seed;

@@ -167,6 +167,21 @@ def test_only_seeds_of_the_newest_configuration_are_averaged(
     assert [(0, 1)] == [(cell.seed, cell.num_epochs) for cell in cells]
 
 
+def test_a_configuration_that_ended_before_is_shown_when_it_is_asked_for_again(
+    home: Home, tiny_set: Path, tiny_sources: list[str]
+) -> None:
+    shown = []
+    for num_epochs in (1, 3, 1):
+        overrides = (f"train.num_epochs={num_epochs}", "train.patience=9")
+        report = run_experiment(home, told(tiny_set, tiny_sources, ("narrow",), overrides))
+        with open_warehouse(experiments_home(home)) as warehouse:
+            (cell,) = read_cells(warehouse, "tiny-set")
+        shown.append((cell.num_epochs, report.systems[0].test))
+    one, three, one_again = shown
+    assert (1, 3) == (one[0], three[0])
+    assert one == one_again
+
+
 def test_other_data_is_refused(
     home: Home, tiny_set: Path, tiny_sources: list[str], tmp_path: Path
 ) -> None:

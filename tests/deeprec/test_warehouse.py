@@ -11,7 +11,13 @@ import pytest
 from deeprec.config import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
-from deeprec.warehouse import Database, open_database, open_warehouse, read_warehouse
+from deeprec.warehouse import (
+    SCHEMA_VERSION,
+    Database,
+    open_database,
+    open_warehouse,
+    read_warehouse,
+)
 
 IMPATIENT = WarehouseConfig(lock_timeout_s=0.5)
 HOLD = """
@@ -102,6 +108,20 @@ def test_a_warehouse_of_another_schema_is_refused(home: Home) -> None:
         warehouse.run("warehouse/record_version", version=99)
     with pytest.raises(WarehouseError, match="schema version 99"), open_warehouse(home):
         pass
+
+
+def test_a_warehouse_of_the_layout_before_is_read_and_brought_up_to_date(home: Home) -> None:
+    with open_warehouse(home) as warehouse:
+        warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+    with duckdb.connect(home.warehouse) as connection:
+        connection.execute("drop table experiment_requests")
+        connection.execute("update warehouse_info set schema_version = 3")
+    with read_warehouse(home) as warehouse:
+        assert [("x",)] == warehouse.rows("vectors/built_from")
+    with open_warehouse(home) as warehouse:
+        assert [("x",)] == warehouse.rows("vectors/built_from")
+        assert [] == warehouse.rows("experiments/cells", experiment="any")
+        assert (SCHEMA_VERSION,) == warehouse.row("warehouse/version")
 
 
 @pytest.mark.parametrize("opened", [open_warehouse, read_warehouse])
