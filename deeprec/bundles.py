@@ -33,6 +33,7 @@ from deeprec.config import BlendConfig, Config, Device, MemberModelConfig
 from deeprec.errors import BundleError
 from deeprec.models import BlendModel, Model, files_of, open_model
 from deeprec.ratings import Floats, Ids, RatingScale
+from deeprec.splits import Split
 
 FORMAT_VERSION = 5
 _MOVIES = "movies.parquet"
@@ -129,6 +130,17 @@ class Bundle:
     def config(self) -> Config:
         """What it was trained with; BundleError when this deeprec does not understand it."""
         return _config_of(self.path, self.manifest)
+
+    @property
+    def split(self) -> Split:
+        """The split it was trained under; BundleError when this deeprec divides otherwise by it."""
+        split = self.config.split
+        if split.split_id != self.manifest.split_id:
+            raise BundleError(
+                f"{self.path}: trained by a deeprec that made its {split.kind} split otherwise, so "
+                "held-out ratings cannot be told from those it has seen; train again first"
+            )
+        return split
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def challenge(
         if champion_id and champion_id != bundle_id:
             champion = open_bundle(home.models / champion_id)
         needs_days = any(each.config.needs_days for each in (challenger, champion) if each)
-        ratings = read_split(warehouse, challenger.config.split, train_days=needs_days)
+        ratings = read_split(warehouse, challenger.split, train_days=needs_days)
         held_out = ratings.part(Part(config.nightly.compare_on))
         digest = data_digest(warehouse)
         for bundle in (challenger, champion):

@@ -87,8 +87,7 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
                 f"{bundle.path}: trained on other ratings than the warehouse holds now, so its "
                 "held-out ratings cannot be told from those it has seen; train again first"
             )
-        trained = bundle.config
-        ratings = read_split(warehouse, trained.split, train_days=trained.needs_days)
+        ratings = read_split(warehouse, bundle.split, train_days=bundle.config.needs_days)
     report = evaluate_bundle(bundle, ratings, config.evaluate, progress, lists=config.score)
     with open_warehouse(home, config.warehouse) as warehouse:
         record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deeprec.config import Config, load_config
 from deeprec.errors import ConfigError
-from deeprec.splits import FileSplit, RandomSplit, Split, TimeSplit
+from deeprec.splits import FileSplit, LastKSplit, RandomSplit, Split, TimeSplit
 
 # Data sets that figures are published for, by (ratings, users who have any); what else is taken in
 # is never beside a published figure of another data set.
@@ -125,7 +125,7 @@ def _draws(split: Split) -> bool:
     """Whether another seed would divide the ratings otherwise."""
     if isinstance(split, TimeSplit):
         return not split.dev_through and split.dev_fraction > 0
-    return isinstance(split, RandomSplit) or (
+    return isinstance(split, RandomSplit | LastKSplit) or (
         isinstance(split, FileSplit) and split.dev_fraction > 0
     )
 

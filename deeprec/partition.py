@@ -147,7 +147,8 @@ def _prepare(warehouse: Database, split: Split) -> None:
     elif isinstance(split, FileSplit):
         warehouse.run("splits/file", **_definition(split))
     elif isinstance(split, LastKSplit):
-        warehouse.run("splits/last_k", test_k=split.test_k, dev_k=split.dev_k)
+        counts = {"test_k": split.test_k, "dev_k": split.dev_k}
+        warehouse.run("splits/last_k", seed=split.seed, **counts)
 
 
 def _definition(split: Split) -> dict[str, object]:

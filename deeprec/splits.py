@@ -84,12 +84,14 @@ class TimeSplit(_Split):
 class LastKSplit(_Split):
     """The last `test_k` ratings of each user are test, the `dev_k` before them dev.
 
-    A user with no more than `test_k + dev_k` ratings keeps them all in train.
+    A user with no more than `test_k + dev_k` ratings keeps them all in train. Where dates are days,
+    many ratings share a moment; to go by movie ids among them would make test of new movies.
     """
 
     kind: Literal["last_k"] = "last_k"
     test_k: int = Field(1, ge=0)
     dev_k: int = Field(1, ge=0)
+    ties: Literal["drawn"] = Field("drawn", description="of one moment, which are later: the seed")
 
 
 class FileSplit(_Split):

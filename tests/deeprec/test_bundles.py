@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ def test_a_bundle_says_where_it_comes_from_and_how_good_it_is(bundle_dir: Path) 
 def test_a_copied_bundle_is_as_good_as_the_first(bundle_dir: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(bundle_dir, tmp_path / "elsewhere")
     assert open_bundle(bundle_dir).manifest == open_bundle(copy).manifest
+
+
+def test_a_bundle_of_a_split_that_is_made_otherwise_now_is_not_measured(bundle_dir: Path) -> None:
+    bundle = open_bundle(bundle_dir)
+    assert bundle.manifest.split_id == bundle.split.split_id
+    other = bundle.manifest.model_copy(update={"split_id": "another"})
+    with pytest.raises(BundleError, match=r"made its random split otherwise.*train again"):
+        _ = replace(bundle, manifest=other).split
 
 
 def append(path: Path) -> None:

@@ -216,10 +216,10 @@ def test_a_seed_is_the_splits_too_where_that_draws() -> None:
     day = "2005-11-30"
     drawn = TimeSplit.model_validate({"train_through": day})
     dated = TimeSplit.model_validate({"train_through": day, "dev_through": "2005-12-15"})
-    drawing = [RandomSplit(), drawn, FileSplit(train="a", test="b")]
-    fixed = [LastKSplit(), dated, FileSplit(train="a", test="b", dev_fraction=0)]
+    drawing = [RandomSplit(), LastKSplit(), drawn, FileSplit(train="a", test="b")]
+    fixed = [dated, FileSplit(train="a", test="b", dev_fraction=0)]
     seeds = [with_seed(Config(split=split), 5).split.seed for split in (*drawing, *fixed)]
-    assert [5, 5, 5, 0, 0, 0] == seeds
+    assert [5, 5, 5, 5, 0, 0] == seeds
     assert 5 == with_seed(Config(), 5).train.seed
 
 

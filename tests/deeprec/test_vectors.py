@@ -264,6 +264,17 @@ def test_the_last_ratings_of_each_user_are_held_out(home: Home) -> None:
     assert {(7, 30, 5.0), (9, 20, 1.0), (9, 30, 2.0), (4, 40, 5.0)} == pairs(ratings, Part.TRAIN)
 
 
+def test_which_of_a_users_ratings_of_one_day_are_last_is_drawn_by_the_seed(home: Home) -> None:
+    take_in(home, [(user, movie, 3, 1) for user in range(1, 41) for movie in (10, 20, 30)])
+    drawn = []
+    for seed in (0, 1):
+        _, ratings = divide(home, LastKSplit(seed=seed))
+        assert 40 == len(pairs(ratings, Part.TEST)) == len(pairs(ratings, Part.DEV))
+        drawn.append(pairs(ratings, Part.TEST))
+        assert {10, 20, 30} == {movie for _, movie, _ in drawn[-1]}
+    assert drawn[0] != drawn[1]
+
+
 def test_files_that_are_split_already_keep_their_parts(home: Home) -> None:
     take_in(home, ROWS[:3], "u1.base")
     take_in(home, ROWS[3:5], "u1.test")
