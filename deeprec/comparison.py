@@ -43,8 +43,9 @@ class Published(BaseModel):
     same_protocol: bool
 
     def __str__(self) -> str:
-        other = "" if self.same_protocol else ", other protocol"
-        return f"{self.figure.rmse:.3f} ({self.figure.part}{other})"
+        other = "" if self.same_protocol else "other protocol"
+        words = [word for word in (self.figure.part, self.figure.note, other) if word]
+        return f"{self.figure.rmse:.3f} ({', '.join(words)})"
 
 
 class SystemFigures(BaseModel):

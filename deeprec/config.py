@@ -326,6 +326,7 @@ class PublishedConfig(_Section):
     data: str
     protocol: str
     source: str
+    note: str = Field("", description="shown beside it, where it is not plainly this system's")
 
 
 class ExportConfig(_Section):

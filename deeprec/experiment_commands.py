@@ -165,9 +165,10 @@ def _say(text: str) -> None:
 
 
 def _beside(published: "Published") -> str:
-    """A published figure and its part, with a star where it is no comparison."""
+    """A published figure, its part and note, with a star where it is no comparison."""
     star = "" if published.same_protocol else "*"
-    return f"{published.figure.rmse:.3f}{star} {published.figure.part}"
+    note = f", {published.figure.note}" if published.figure.note else ""
+    return f"{published.figure.rmse:.3f}{star} {published.figure.part}{note}"
 
 
 def _shown(figure: object) -> str:

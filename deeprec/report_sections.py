@@ -38,15 +38,20 @@ class Section:
 
     @property
     def on_test(self) -> list[SystemFigures]:
-        """Systems published on test, or not at all: the poster's table 1; best first."""
-        shown = [row for row in self.systems if row.published_on("test") or not row.published]
+        """Systems published on test, or not at all; best first."""
+        shown = self._compared_on("test")
         return sorted(shown, key=lambda row: row.test.mean if row.test else inf)
 
     @property
     def on_dev(self) -> list[SystemFigures]:
-        """Systems published on dev: the poster's extensions; best first."""
-        shown = [row for row in self.systems if row.published_on("dev")]
+        """Where any was published on dev: those, and systems not published at all; best first."""
+        shown = self._compared_on("dev")
+        if not any(row.published for row in shown):
+            return []
         return sorted(shown, key=lambda row: row.dev.mean if row.dev else inf)
+
+    def _compared_on(self, part: str) -> list[SystemFigures]:
+        return [row for row in self.systems if row.published_on(part) or not row.published]
 
     @property
     def best(self) -> SystemFigures | None:

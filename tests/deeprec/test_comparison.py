@@ -62,6 +62,12 @@ def test_a_figure_is_comparable_on_its_own_data_and_protocol_alone() -> None:
     assert not any(item.same_protocol for item in compare([SYSTEM], [other])[0].published)
 
 
+def test_a_figure_that_is_not_plainly_the_systems_says_so() -> None:
+    best = NETFLIX.model_copy(update={"note": "the best of three widths"})
+    (row,) = compare([Config(name="system", published=(best,))], [done(0, 0.8)])
+    assert "0.936 (test, the best of three widths, other protocol)" == str(row.published[0])
+
+
 @pytest.mark.parametrize(
     ("cells", "verdict"),
     [

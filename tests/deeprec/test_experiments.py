@@ -231,8 +231,14 @@ def test_a_data_set_is_known_by_its_counts() -> None:
 def test_every_system_of_the_poster_is_there_with_what_was_published() -> None:
     systems = {config.name: config for config in load_systems("poster")}
     assert {file.stem for file in POSTER.glob("*.toml")} == set(systems)
-    assert all(config.published for config in systems.values())
-    figures = {name: min(f.rmse for f in config.published) for name, config in systems.items()}
+    of_others = {"shallow-256", "shallow-512", "deep-refeed-labels", "deeprecommender-labels"}
+    of_others |= {f"deep-dropout-{rate}" for rate in (0.4, 0.6, 0.8)}
+    assert of_others == {name for name, config in systems.items() if not config.published}
+    (of_three,) = systems["shallow-128"].published
+    assert (1.084, "the best of three widths") == (of_three.rmse, of_three.note)
+    figures = {
+        name: min(f.rmse for f in systems[name].published) for name in systems.keys() - of_others
+    }
     expected = {
         "deep": 0.951,
         "deep-tied": 0.984,

@@ -30,6 +30,7 @@ part = "{part}"
 data = "Elsewhere & Co"
 protocol = "theirs"
 source = "<script>alert(1)</script>"
+note = "best of <i>two</i>"
 """
 
 
@@ -47,6 +48,8 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_system(folder, "dropping", dropout=0.5, part="dev")
     write_system(folder, "explosive", width=4, learning_rate=1e20)
     write_system(folder, "unrun", width=5)
+    unpublished, _, _ = (folder / "unrun.toml").read_text().partition("[[published]]")
+    (folder / "unrun.toml").write_text(unpublished)
     return folder
 
 
@@ -80,7 +83,15 @@ def test_every_system_is_there_with_both_figures(page: str) -> None:
         row = re.search(rf'<tr>\s*<td class="name"><b>{name}</b>.*?</tr>', page, re.DOTALL)
         assert row
         assert "0.876" in row[0]
+        assert "best of &lt;i&gt;two&lt;/i&gt;" in row[0]
         assert 2 <= len(re.findall(r"\d\.\d{4}", row[0]))
+
+
+def test_a_system_that_nothing_is_published_of_stands_in_both_tables(page: str) -> None:
+    rows = re.findall(r'<tr>\s*<td class="name"><b>(\w+)</b>.*?</tr>', page, re.DOTALL)
+    assert {"unrun": 2, "narrow": 1, "dropping": 1} == {
+        name: rows.count(name) for name in ("unrun", "narrow", "dropping")
+    }
 
 
 def test_a_figure_of_another_protocol_is_marked_and_not_subtracted(page: str) -> None:
