@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -662,21 +663,34 @@ def _default_kinds(values: dict[str, Any]) -> None:
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    """One line a problem, each naming its key, with the nearest known key for a wrong one."""
-    known = list(_keys(Config))
+    """One line a problem, each naming its key, with what may have been meant by a wrong one."""
     lines = []
     for problem in error.errors():
         key, said = _path(problem["loc"]), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            named = ".".join(part for part in key.split(".") if not part.isdigit())
-            near = difflib.get_close_matches(named, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            lines.append(f"{where}: {key}: unknown key{hint}")
+            lines.append(f"{where}: {key}: {_wrong_key(problem['loc'])}")
         elif not key or isinstance(problem.get("ctx", {}).get("error"), SecretInUrlError):
             lines.append(f"{where}: {said}")
         else:
             lines.append(f"{where}: {key}: {said} (got {problem['input']!r})")
     return "\n".join(lines)
+
+
+def _wrong_key(location: tuple[int | str, ...]) -> str:
+    """Which kinds of its section have the key, where any has it, else the nearest that is known."""
+    kinds_of = defaultdict(set)
+    for known, kind in _keys(Config):
+        kinds_of[known].add(kind)
+    key = _path(tuple(part for part in location if not isinstance(part, int)))
+    if key in kinds_of:
+        section, present = key.rpartition(".")[0], location[-2]
+        others = " or ".join(f'"{other}"' for other in sorted(kinds_of[key]))
+        return (
+            f'goes with {section}.kind = {others}, not with "{present}"; leave it out, or set the '
+            f'whole section, as {section}={{kind="{present}"}}'
+        )
+    near = difflib.get_close_matches(key, kinds_of, n=1)
+    return "unknown key" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -689,11 +703,13 @@ def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(parts)
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _keys(model: type[BaseModel], prefix: str = "", kind: str = "") -> Iterator[tuple[str, str]]:
+    """Every key that there is, and the kind of its section that has it, where there are kinds."""
     for name, field in model.model_fields.items():
-        yield prefix + name
+        yield prefix + name, kind
         for section in _sections(field.annotation):
-            yield from _keys(section, f"{prefix}{name}.")
+            named = section.model_fields.get("kind")
+            yield from _keys(section, f"{prefix}{name}.", named.default if named else "")
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - whatever a type can be

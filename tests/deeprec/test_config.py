@@ -61,7 +61,15 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
         ("split.test_fraction=0.99", "leave nothing to train on"),
         ("model.hidden_layer=[8]", "model.hidden_layer: unknown key; did you mean model.hidden_l"),
         ('model={kind="forest"}', "model: Input tag 'forest'"),
-        ('model={kind="kernel_ridge", hidden_layers=[8]}', "model.hidden_layers: unknown key"),
+        (
+            'model={kind="kernel_ridge", hidden_layers=[8]}',
+            'model.hidden_layers: goes with model.kind = "autoencoder", not with "kernel_ridge"',
+        ),
+        ("model.ridge=2", 'model.ridge: goes with model.kind = "blend" or "kernel_ridge", not'),
+        (
+            'model={kind="blend", members=[{name="a", model={ridge=2}}, {name="b"}]}',
+            'model.members.0.model.ridge: goes with model.members.model.kind = "kernel_ridge"',
+        ),
         ('model={kind="kernel_ridge", ridge=0}', "model.ridge: Input should be greater than 0"),
         ('model={kind="kernel_ridge", solver_steps=0}', "model.solver_steps"),
         ('model={kind="kernel_ridge", count_power=2}', "model.count_power"),
@@ -138,6 +146,19 @@ def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(None, [override])
     assert message in str(error.value)
+
+
+def test_keys_of_the_kind_before_are_said_to_be_of_it() -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(FOLDER / "ml-100k.toml", ["split.kind=random"])
+    said = (
+        'split.train: goes with split.kind = "file", not with "random"; leave it out, or set the '
+        'whole section, as split={kind="random"}'
+    )
+    assert said in str(error.value)
+    assert 'split.test: goes with split.kind = "file" or "listed", not' in str(error.value)
+    config = load_config(FOLDER / "ml-100k.toml", ['split={kind="random"}'])
+    assert RandomSplit() == config.split
 
 
 @pytest.mark.parametrize(
