@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -312,6 +312,41 @@ ModelConfig = Annotated[
 ]
 
 
+# Keys of `train` that do not always count: when they do nothing, in words, and when they count.
+_COUNTS: Mapping[str, tuple[str, Callable[[ModelConfig, TrainConfig], bool]]] = {
+    "batch_size": ("with lbfgs and rprop", lambda _, train: not train.takes_everything),
+    "momentum": ('without optimizer = "sgd"', lambda _, train: train.optimizer == "sgd"),
+    "hidden_weight": ("without a hide_fraction", lambda _, train: train.hide_fraction > 0),
+    "visible_weight": (
+        'without a hide_fraction or loss = "sum"',
+        lambda _, train: train.hide_fraction > 0 or train.loss == "sum",
+    ),
+    "lr_decay": ("without lr_milestones", lambda _, train: bool(train.lr_milestones)),
+    "refeed_target": ("without refeed_steps", lambda _, train: train.refeed_steps > 0),
+    "precision": ("for an rrn", lambda model, _: isinstance(model, AutoencoderConfig)),
+}
+
+
+def _idle_keys(model: ModelConfig, train: TrainConfig) -> Iterator[tuple[str, str]]:
+    """Keys that are set and do nothing for a model, and why; not those of a blend's members."""
+    unset = TrainConfig()
+    for key in TrainConfig.model_fields:
+        if key in _OF_ANY_MODEL or getattr(train, key) == getattr(unset, key):
+            continue
+        if isinstance(model, BlendConfig | KernelRidgeConfig):
+            yield f"train.{key}", f"for a {model.kind}"
+        elif key in _COUNTS:
+            why, counts = _COUNTS[key]
+            if not counts(model, train):
+                yield f"train.{key}", why
+    if (
+        isinstance(model, KernelRidgeConfig)
+        and model.orientation == "users"
+        and model.solver_steps != KernelRidgeConfig().solver_steps
+    ):
+        yield "model.solver_steps", 'without orientation = "movies"'
+
+
 def _require_kernels(model: ModelConfig, train: TrainConfig) -> None:
     """Refuse a penalty on kernels where there are none."""
     has_kernels = isinstance(model, AutoencoderConfig) and model.kernel_size > 0
@@ -554,16 +589,14 @@ class Config(_Section):
         return any(isinstance(member.model, RecurrentConfig) for member in told)
 
     @property
-    def idle_train_keys(self) -> tuple[str, ...]:
-        """Keys of `train` that are set and do nothing for this kind of model."""
-        if not isinstance(self.model, BlendConfig | KernelRidgeConfig):
-            return ()
-        unset = TrainConfig()
-        return tuple(
-            key
-            for key in TrainConfig.model_fields
-            if key not in _OF_ANY_MODEL and getattr(self.train, key) != getattr(unset, key)
-        )
+    def idle_keys(self) -> dict[str, str]:
+        """Keys that are set and do nothing, each with why."""
+        idle = dict(_idle_keys(self.model, self.train))
+        members = self.model.members if isinstance(self.model, BlendConfig) else ()
+        for place, member in enumerate(members):
+            for key, why in _idle_keys(member.model, member.train):
+                idle[f"model.members.{place}.{key}"] = why
+        return idle
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -139,8 +139,8 @@ def train(
     """
     config = config.model_copy(update={"split": pin(config.split)})
     require_warehouse(home)
-    for key in config.idle_train_keys:
-        _LOG.warning("train.%s does nothing for a %s", key, config.model.kind)
+    for key, why in config.idle_keys.items():
+        _LOG.warning("%s does nothing %s", key, why)
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)

@@ -339,8 +339,8 @@ def test_what_does_nothing_for_a_blend_is_said(
 ) -> None:
     told = {"seed": 3, "momentum": 0.5, "num_epochs": TrainConfig().num_epochs}
     config = with_values(blend_config, train=told)
-    assert ("momentum",) == config.idle_train_keys
-    assert () == with_values(config, model={"kind": "autoencoder"}).idle_train_keys
+    assert {"train.momentum": "for a blend"} == config.idle_keys
+    assert {} == with_values(config, model={"kind": "autoencoder"}).idle_keys
     train(blended_home, blend_config)
     assert "train.num_epochs does nothing for a blend" in caplog.messages
 
