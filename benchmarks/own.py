@@ -1,4 +1,4 @@
-"""deeprec's own row: the bundle that a configuration trains, measured through its ONNX graph."""
+"""deeprec's own row: the bundle that a configuration trains, measured as it was exported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
-"""How good a bundle is on held-out ratings, measured through its ONNX graphs, beside two floors.
+"""How good a bundle is on held-out ratings, beside two floors.
 
-Evaluation, and only evaluation, feeds the graph the part of each user's ratings that the bundle was
-fitted to.
+Predictions are those of the exported model: of its ONNX graph or, where they are products of
+codes, of the parts that scoring runs too, which export checks against the network. Evaluation, and
+only evaluation, feeds them the part of each user's ratings that the bundle was fitted to.
 
 Shape legend: U users, N movies of the warehouse, R held-out ratings, K some of them.
 """

@@ -93,7 +93,7 @@ def refit_model(
 
 
 def weigh_members(bundle: Bundle, material: Material) -> Manifest:
-    """The manifest with each member's weight and RMSE on dev, predicted by its exported graph.
+    """The manifest with each member's weight and RMSE on dev, as it was exported.
 
     Raises:
         MetricError: there are too few dev ratings to weigh the members.
