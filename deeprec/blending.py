@@ -36,7 +36,7 @@ def fit_weights(
     if num_ratings <= num_predictors:
         raise MetricError(
             f"{num_ratings} held-out ratings cannot weigh {num_predictors} predictors; hold back "
-            "more for dev"
+            "more for dev, of users who are in train too"
         )
     if not np.isfinite(predicted_RK).all():
         raise MetricError("a predictor of the blend gives values that are no numbers")

@@ -95,6 +95,8 @@ def refit_model(
 def weigh_members(bundle: Bundle, material: Material) -> Manifest:
     """The manifest with each member's weight and RMSE on dev, as it was exported.
 
+    Dev ratings of users without any in train have no say: biases alone answer for such users.
+
     Raises:
         MetricError: there are too few dev ratings to weigh the members.
     """
@@ -142,12 +144,14 @@ def told_members(config: Config) -> list[MemberConfig]:
 
 
 def _on_dev(model: BlendModel, material: Material) -> tuple[Floats, Floats]:
-    """R x K: what every member says of each dev rating, and the ratings."""
+    """R x K: what every member says of each dev rating of a user in train, and the ratings."""
     assert material.dev is not None, "weights are fitted where there are dev ratings"
     side = model.movie_side(material.train)
-    has_dev_U = np.diff(material.dev.values_UM.indptr) > 0
-    known, hidden = material.train.select_users(has_dev_U), material.dev.select_users(has_dev_U)
-    predicted, actual = [], []
+    train, dev = material.train, material.dev
+    has_both_U = (np.diff(train.values_UM.indptr) > 0) & (np.diff(dev.values_UM.indptr) > 0)
+    known, hidden = train.select_users(has_both_U), dev.select_users(has_both_U)
+    predicted = [np.empty((0, len(model.members)), np.float32)]
+    actual = [np.empty(0, np.float32)]
     for start in range(0, known.num_users, _BATCH):
         rows = slice(start, start + _BATCH)
         hidden_BM = hidden.select_rows(rows).values_UM.tocoo()

@@ -8,17 +8,20 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from deeprec.blending import fit_weights
-from deeprec.bundles import Bundle, open_bundle
+from deeprec.bundles import Bundle, Manifest, open_bundle
 from deeprec.config import BlendConfig, Config, TrainConfig
-from deeprec.errors import BundleError, SplitError, WarehouseError
+from deeprec.errors import BundleError, MetricError, SplitError, WarehouseError
 from deeprec.evaluation import evaluate
+from deeprec.fitting import weigh_members
 from deeprec.home import Home
 from deeprec.ingestion import ingest
+from deeprec.members import Material
 from deeprec.models import BlendModel
-from deeprec.ratings import Floats
+from deeprec.ratings import Floats, RatingMatrix
 from deeprec.registry import choose_bundle
 from deeprec.scoring import score
 from deeprec.splits import FileSplit, Part
@@ -366,6 +369,29 @@ def test_a_blends_weights_are_those_that_dev_asks_for(
     assert np.sqrt(np.square(error_RK).mean(0)).tolist() == pytest.approx(
         [member.dev_rmse for member in bundle.manifest.members], abs=1e-3
     )
+
+
+def test_users_without_training_ratings_do_not_weigh_a_blend(
+    blended_home: Home, blend_config: Config
+) -> None:
+    bundle = bundle_of(blended_home, blend_config)
+    with open_warehouse(blended_home) as warehouse:
+        ratings = read_split(warehouse, blend_config.split)
+    movies = bundle.vocabulary.movie_ids_M
+    train, dev = (ratings.part(part).restrict_movies(movies) for part in (Part.TRAIN, Part.DEV))
+    is_cold_U = np.arange(train.num_users) % 2 == 0
+
+    def of(users: RatingMatrix, keep_U: npt.NDArray[np.bool_]) -> RatingMatrix:
+        return users.select_ratings(np.repeat(keep_U, np.diff(users.values_UM.indptr)))
+
+    def weighed(dev: RatingMatrix) -> Manifest:
+        known = of(train, ~is_cold_U)
+        scale, biases = bundle.manifest.scale, bundle.biases
+        return weigh_members(bundle, Material(known, dev, None, scale, biases, blend_config.biases))
+
+    assert weighed(of(dev, ~is_cold_U)) == weighed(dev)
+    with pytest.raises(MetricError, match=r"^0 held-out.*of users who are in train too"):
+        weighed(of(dev, is_cold_U))
 
 
 def test_a_blend_is_evaluated_scored_and_published_like_any_other(
