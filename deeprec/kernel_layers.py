@@ -3,6 +3,8 @@
 Shape legend: B users of a batch, M movies.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -46,29 +48,79 @@ class MovieKernelRidge(nn.Module):
         """
         baseline_BM = self.biases(ratings_BM, rated_BM)
         left_BM = (ratings_BM - baseline_BM) * rated_BM
+        systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
+        predicted_BM: Tensor = baseline_BM + systems.kernel_times(systems.solve(self.num_steps))
+        return predicted_BM
+
+    def unsolved(
+        self,
+        ratings_BM: Tensor,
+        rated_BM: Tensor,
+        kernel_MM: Tensor,
+        scale_M: Tensor,
+        counted_B1: Tensor,
+    ) -> Tensor:
+        """B x 1: the share of what biases leave that the steps leave; arguments as of `forward`."""
+        left_BM = (ratings_BM - self.biases(ratings_BM, rated_BM)) * rated_BM
+        systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
+        rest_BM = left_BM - systems.times(systems.solve(self.num_steps))
+        return (_dot(rest_BM, rest_BM) / _dot(left_BM, left_BM).clamp(min=_SMALLEST)).sqrt()
+
+    def _systems(
+        self,
+        left_BM: Tensor,
+        rated_BM: Tensor,
+        kernel_MM: Tensor,
+        scale_M: Tensor,
+        counted_B1: Tensor,
+    ) -> "_Systems":
         own_scale_BM = scale_M * counted_B1
-        own_left_BM = left_BM * own_scale_BM
-        own_rated_BM = self.rated_weight * rated_BM * own_scale_BM
+        return _Systems(
+            left_BM=left_BM,
+            rated_BM=rated_BM,
+            kernel_MM=kernel_MM,
+            own_left_BM=left_BM * own_scale_BM,
+            own_rated_BM=self.rated_weight * rated_BM * own_scale_BM,
+            ridge=self.ridge,
+        )
 
-        def kernel_times(dual_BM: Tensor) -> Tensor:
-            own_BM = own_left_BM * _dot(own_left_BM, dual_BM)
-            own_BM = own_BM + own_rated_BM * _dot(own_rated_BM, dual_BM)
-            image_BM: Tensor = dual_BM @ kernel_MM - own_BM
-            return image_BM
 
-        dual_BM = torch.zeros_like(left_BM)
-        rest_BM = direction_BM = left_BM
+@dataclass(frozen=True)
+class _Systems:
+    """(kernel + ridge I) dual = left of B users, each over the movies that he has rated."""
+
+    left_BM: Tensor
+    rated_BM: Tensor
+    kernel_MM: Tensor
+    own_left_BM: Tensor
+    own_rated_BM: Tensor
+    ridge: float
+
+    def kernel_times(self, dual_BM: Tensor) -> Tensor:
+        """B x M: with the kernel of all movies, the users' own parts taken out."""
+        own_BM = self.own_left_BM * _dot(self.own_left_BM, dual_BM)
+        own_BM = own_BM + self.own_rated_BM * _dot(self.own_rated_BM, dual_BM)
+        image_BM: Tensor = dual_BM @ self.kernel_MM - own_BM
+        return image_BM
+
+    def times(self, dual_BM: Tensor) -> Tensor:
+        """B x M: the systems' left side."""
+        return self.rated_BM * self.kernel_times(dual_BM) + self.ridge * dual_BM
+
+    def solve(self, num_steps: int) -> Tensor:
+        """B x M: the dual after so many steps."""
+        dual_BM = torch.zeros_like(self.left_BM)
+        rest_BM = direction_BM = self.left_BM
         rest_B1 = _dot(rest_BM, rest_BM)
-        for _ in range(self.num_steps):
-            image_BM = rated_BM * kernel_times(direction_BM) + self.ridge * direction_BM
+        for _ in range(num_steps):
+            image_BM = self.times(direction_BM)
             length_B1 = rest_B1 / _dot(direction_BM, image_BM).clamp(min=_SMALLEST)
             dual_BM = dual_BM + length_B1 * direction_BM
             rest_BM = rest_BM - length_B1 * image_BM
             new_rest_B1 = _dot(rest_BM, rest_BM)
             direction_BM = rest_BM + new_rest_B1 / rest_B1.clamp(min=_SMALLEST) * direction_BM
             rest_B1 = new_rest_B1
-        predicted_BM: Tensor = baseline_BM + kernel_times(dual_BM)
-        return predicted_BM
+        return dual_BM
 
 
 class UserKernelRidge(nn.Module):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 
 from deeprec.baselines import Biases
+from deeprec.errors import TrainingError
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats
 
@@ -74,6 +75,9 @@ def fit_movie_weights(
 
     Takes a kernel of U x U and, at the most rated movie, a solve of its number of raters cubed:
     fit for tens of thousands of users, not for hundreds of thousands.
+
+    Raises:
+        TrainingError: a regression is too near to singular for single precision.
     """
     num_movies = values_UM.shape[1]
     scale_U = _scales(np.diff(values_UM.indptr), config)
@@ -106,7 +110,13 @@ def fit_movie_weights(
 def _solve(kernel_VV: Floats, target_V: Floats, ridge: float) -> Floats:
     """(kernel + ridge I)^-1 target, in place of the kernel."""
     kernel_VV[np.diag_indices_from(kernel_VV)] += ridge
-    factor = linalg.cho_factor(kernel_VV, lower=True, overwrite_a=True, check_finite=False)
+    try:
+        factor = linalg.cho_factor(kernel_VV, lower=True, overwrite_a=True, check_finite=False)
+    except linalg.LinAlgError as error:
+        raise TrainingError(
+            f"the regression over a movie's {len(target_V)} users cannot be solved: model.ridge = "
+            f"{ridge:g} is lost beside their kernel; raise it, or model.count_power"
+        ) from error
     solved_V: Floats = linalg.cho_solve(factor, target_V, check_finite=False)
     return solved_V
 

@@ -28,6 +28,7 @@ from deeprec.config import (
     TrainConfig,
 )
 from deeprec.epochs import FitResult
+from deeprec.errors import ExportError
 from deeprec.export import (
     ExportReport,
     Input,
@@ -63,6 +64,7 @@ from deeprec.recurrent_start import build_recurrent, require_days
 from deeprec.recurrent_trainer import fit_recurrent
 
 _DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
+_MOST_UNSOLVED = 0.01  # by which predictions are some hundredths off at most
 _NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
 
 
@@ -102,7 +104,7 @@ class Fitted(Protocol):
         """Write its files into a folder and prove that they agree with it.
 
         Raises:
-            ExportError: they do not.
+            ExportError: they do not, or their solver does not get as far as the model.
         """
 
 
@@ -183,17 +185,31 @@ class FittedMovieKernel:
         model = open_model(folder, self.config, material.biases, device="cpu")
         side = model.movie_side(material.train)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
-        differences = []
+        differences, unsolved = [], []
         # Only those who are in the kernel can be taken out of it: the extreme ones are not.
         for counted, probes in ((True, _probe_rows(material)), (False, _probes(material))):
             found_PM = model.predict(probes, side, counted=counted)
             ratings_PM, rated_PM = _dense(probes.values_UM)
             flags_P1 = torch.full((probes.num_users, 1), float(counted))
+            told = [ratings_PM, rated_PM, *given, flags_P1]
             with torch.no_grad():
-                expected_PM = self.module(ratings_PM, rated_PM, *given, flags_P1).numpy()
+                expected_PM = self.module(*told).numpy()
+                unsolved_P1 = self.module.unsolved(*told).numpy()
             differences.append(difference(expected_PM, found_PM, material.scale))
+            unsolved.append(unsolved_P1.max())
+        self._require_solved(float(np.max(unsolved)))
         largest = float(np.max(differences))  # which is NaN where one is; `max` would lose it
         return agreement(largest, probes.num_users, opset, config)
+
+    def _require_solved(self, unsolved: float) -> None:
+        if unsolved > _MOST_UNSOLVED:  # what is no number agrees with nothing, as is said then
+            told = self.config
+            raise ExportError(
+                f"after {told.solver_steps} steps the regression over a probe user's movies is not "
+                f"solved: {unsolved:.2g} of what biases leave is still to do, {_MOST_UNSOLVED:g} "
+                f"may be; raise model.ridge (now {told.ridge:g}), model.count_power (now "
+                f"{told.count_power:g}) or model.solver_steps"
+            )
 
 
 @dataclass(frozen=True)

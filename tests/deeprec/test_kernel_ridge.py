@@ -12,6 +12,7 @@ from scipy import sparse
 from deeprec.autoencoder import DampedBiases
 from deeprec.baselines import Biases, fit_biases
 from deeprec.config import KernelRidgeConfig
+from deeprec.errors import TrainingError
 from deeprec.kernel_layers import MovieKernelRidge, UserKernelRidge
 from deeprec.kernel_ridge import fit_movie_weights, movie_kernel, residuals
 
@@ -137,6 +138,21 @@ def movie_predictions(
     return found_UM
 
 
+def share_unsolved(
+    values_UM: Ratings, biases: Biases, config: KernelRidgeConfig, num_steps: int
+) -> float:
+    kernel = movie_kernel(values_UM, biases, config)
+    module = MovieKernelRidge(layer(biases), config.rated_weight, config.ridge, num_steps)
+    unsolved_U1 = module.unsolved(
+        torch.from_numpy(values_UM.toarray()),
+        torch.from_numpy(rated_cells(values_UM).astype(np.float32)),
+        torch.from_numpy(kernel.kernel_MM),
+        torch.from_numpy(kernel.scale_M),
+        torch.ones(values_UM.shape[0], 1),
+    )
+    return float(unsolved_U1.max())
+
+
 def user_predictions(
     train_UM: Ratings, users_UM: Ratings, biases: Biases, config: KernelRidgeConfig
 ) -> Matrix:
@@ -225,6 +241,25 @@ def test_conjugate_gradients_reach_the_exact_solution(values_UM: Ratings, biases
     ]
     assert errors[0] > 1e-3
     assert max(errors[1:]) < 2e-4  # as many steps as ratings are enough, and more do no harm
+
+
+def test_what_is_unsolved_goes_down_to_nothing(values_UM: Ratings, biases: Biases) -> None:
+    unsolved = [
+        share_unsolved(values_UM, biases, KernelRidgeConfig(), num_steps=steps)
+        for steps in (1, 3, 40)
+    ]
+    assert unsolved == sorted(unsolved, reverse=True)
+    assert unsolved[0] > 0.05
+    assert unsolved[-1] < 1e-5
+
+
+def test_a_ridge_that_is_lost_beside_the_kernel_is_named() -> None:
+    ratings_M = np.random.default_rng(0).integers(1, 6, 40).astype(np.float32)
+    alike_UM = sparse.csr_array(np.tile(ratings_M, (60, 1)))
+    biases = Biases(3.0, np.zeros(40, dtype=np.float32), user_damping=5.0)
+    config = KernelRidgeConfig(orientation="users", count_power=0, ridge=1e-9)
+    with pytest.raises(TrainingError, match=r"60 users .* model\.ridge = 1e-09 .*count_power"):
+        fit_movie_weights(alike_UM, biases, config)
 
 
 def test_who_has_rated_nothing_gets_biases(values_UM: Ratings, biases: Biases) -> None:

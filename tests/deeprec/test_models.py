@@ -120,7 +120,7 @@ KINDS: dict[str, AutoencoderConfig | KernelRidgeConfig] = {
     "movies, centred": AutoencoderConfig(**MOVIES, center="biases", encoder_dropout=0.5),
     "movies, has rated": AutoencoderConfig(**MOVIES, has_rated=True, tied=True, code_dropout=0.5),
     "movies, kernels": AutoencoderConfig(**MOVIES, kernel_size=2),
-    "kernel over movies": KernelRidgeConfig(solver_steps=4),
+    "kernel over movies": KernelRidgeConfig(solver_steps=NUM_MOVIES),
     "kernel over users": KernelRidgeConfig(orientation="users"),
 }
 every_code_model = pytest.mark.parametrize("name", [k for k in KINDS if k.startswith("movies")])
@@ -298,8 +298,18 @@ def test_a_graph_that_disagrees_is_refused(
             fitted.network.autoencoder.last_weight().mul_(bad)
     else:
         fitted.module.biases.column_bias_N.mul_(bad)
-    with pytest.raises(ExportError, match=r"differ by .* export\.tolerance allows"):
+    with pytest.raises(ExportError, match=r"differ by .* export\.tolerance allows|is not solved"):
         fitted.export(tmp_path, material, ExportConfig(tolerance=1e-12))
+
+
+def test_regressions_that_the_steps_do_not_solve_are_refused(
+    material: Material, tmp_path: Path
+) -> None:
+    config = KernelRidgeConfig(solver_steps=2, count_power=0)
+    fitted = fit_member(config, TrainConfig(), material, Keeping())
+    named = r"model\.ridge \(now 1\.5\), model\.count_power \(now 0\) or model\.solver_steps"
+    with pytest.raises(ExportError, match=f"after 2 steps .* is not solved: .* raise {named}"):
+        fitted.export(tmp_path, material, ExportConfig())
 
 
 def shorten_codes(folder: Path, material: Material) -> None:
