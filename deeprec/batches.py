@@ -44,7 +44,7 @@ class DenseBatches:
         for start in range(0, values_UM.shape[0], batch_size):
             rows = slice(start, min(start + batch_size, values_UM.shape[0]))
             num_users = rows.stop - rows.start
-            cells = rated_cells(values_UM, rows, self._device)
+            cells = cells_of(values_UM, rows, self._device)
             ratings_BM = self._ratings_BM[:num_users].zero_()
             rated_BM = self._rated_BM[:num_users].zero_()
             ratings_BM.view(-1)[cells.place_R] = cells.rating_R
@@ -52,9 +52,7 @@ class DenseBatches:
             yield Batch(rows, ratings_BM, rated_BM, len(cells.rating_R))
 
 
-def rated_cells(
-    values_UM: sparse.csr_array[np.float32], rows: slice, device: torch.device
-) -> Cells:
+def cells_of(values_UM: sparse.csr_array[np.float32], rows: slice, device: torch.device) -> Cells:
     """The stored entries of some rows; an explicit zero is one of them."""
     bounds = values_UM.indptr[rows.start : rows.stop + 1]
     entries = slice(bounds[0], bounds[-1])

@@ -18,7 +18,7 @@ from scipy import linalg, sparse
 from deeprec.baselines import Biases
 from deeprec.errors import TrainingError
 from deeprec.progress import Progress, silent
-from deeprec.ratings import Floats
+from deeprec.ratings import Floats, with_values
 
 if TYPE_CHECKING:
     from deeprec.config import KernelRidgeConfig
@@ -49,7 +49,7 @@ def residuals(
     row_R = np.repeat(np.arange(values_UM.shape[0]), np.diff(values_UM.indptr))
     known_R = biases.global_mean + biases.movie_bias_M[values_UM.indices]
     left_R = values_UM.data - known_R - biases.user_bias_U(values_UM)[row_R]
-    return _with_values(values_UM, left_R)
+    return with_values(values_UM, left_R)
 
 
 def movie_kernel(
@@ -59,8 +59,8 @@ def movie_kernel(
     scale_M = _scales(np.bincount(values_UM.indices, minlength=values_UM.shape[1]), config)
     scale_R = scale_M[values_UM.indices]
     left_UM = residuals(values_UM, biases)
-    residual_UM = _with_values(values_UM, left_UM.data * scale_R)
-    rated_UM = _with_values(values_UM, config.rated_weight * scale_R)
+    residual_UM = with_values(values_UM, left_UM.data * scale_R)
+    rated_UM = with_values(values_UM, config.rated_weight * scale_R)
     kernel_MM = (residual_UM.T @ residual_UM + rated_UM.T @ rated_UM).toarray()
     return MovieKernel(kernel_MM, scale_M)
 
@@ -83,8 +83,8 @@ def fit_movie_weights(
     scale_U = _scales(np.diff(values_UM.indptr), config)
     scale_R = np.repeat(scale_U, np.diff(values_UM.indptr))
     left_UM = residuals(values_UM, biases)
-    residual_UM = _with_values(values_UM, left_UM.data * scale_R)
-    rated_UM = _with_values(values_UM, config.rated_weight * scale_R)
+    residual_UM = with_values(values_UM, left_UM.data * scale_R)
+    rated_UM = with_values(values_UM, config.rated_weight * scale_R)
     kernel_UU = (residual_UM @ residual_UM.T + rated_UM @ rated_UM.T).toarray()
     targets_UM = left_UM.tocsc()
     weights = MovieWeights(*(np.zeros((num_movies, num_movies), np.float32) for _ in range(2)))
@@ -125,12 +125,3 @@ def _scales(counts: npt.NDArray[np.integer], config: "KernelRidgeConfig") -> Flo
     """Count to the power of minus `count_power`; 1 for what has no rating."""
     scales: Floats = np.power(np.maximum(counts, 1), -config.count_power).astype(np.float32)
     return scales
-
-
-def _with_values(
-    like_UM: sparse.csr_array[np.float32], values_R: npt.NDArray[np.floating]
-) -> sparse.csr_array[np.float32]:
-    """The same structure with other values."""
-    return sparse.csr_array(
-        (values_R.astype(np.float32), like_UM.indices, like_UM.indptr), shape=like_UM.shape
-    )

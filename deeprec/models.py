@@ -45,7 +45,7 @@ from deeprec.inference import (
 )
 from deeprec.kernel_ridge import movie_kernel
 from deeprec.last_layer import activate
-from deeprec.ratings import Floats, Ids, RatingMatrix
+from deeprec.ratings import Floats, Ids, RatingMatrix, places_among
 from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
@@ -361,9 +361,7 @@ class CodeModel:
 
     def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
         """Each user's row among the known ones, and whether he is one of them."""
-        place_U = np.searchsorted(self.known.user_ids_T, user_ids_U)
-        place_U = np.minimum(place_U, len(self.known.user_ids_T) - 1)
-        return place_U, self.known.user_ids_T[place_U] == user_ids_U
+        return places_among(self.known.user_ids_T, user_ids_U)
 
     def _vectors_MT(self, everyone: RatingMatrix) -> sparse.csr_array[np.float32]:
         """A row a movie, over the users known since training; others' ratings are left out."""

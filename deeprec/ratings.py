@@ -156,6 +156,14 @@ class RatingMatrix:
         return None if self.days_R is None else self.days_R[entries]
 
 
+def places_among(
+    known_ids_T: Ids, ids_U: Ids
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Each id's place among the known ones, which ascend, and whether it is one of them."""
+    place_U = np.minimum(np.searchsorted(known_ids_T, ids_U), len(known_ids_T) - 1)
+    return place_U, known_ids_T[place_U] == ids_U
+
+
 def index_type(num_ratings: int) -> type[np.int32] | type[np.int64]:
     """What rows' starts and columns are counted in; given two types, scipy copies to the wider."""
     return np.int32 if num_ratings <= np.iinfo(np.int32).max else np.int64

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
@@ -17,7 +16,7 @@ from scipy import sparse
 from deeprec.config import Device
 from deeprec.errors import BundleError
 from deeprec.inference import MOVIE_CODES
-from deeprec.ratings import UNDATED, Days, Floats, Ids, RatingMatrix
+from deeprec.ratings import UNDATED, Days, Floats, Ids, RatingMatrix, places_among
 from deeprec.recurrent_inference import (
     MOVIE_STEP,
     STATIONARY,
@@ -42,7 +41,7 @@ class RecurrentModel:
 
     def movie_side(self, everyone: RatingMatrix) -> Mapping[str, Floats]:
         """M x L: the movies' codes after all ratings by users known since training."""
-        place_U, is_known_U = self._places(everyone.user_ids_U)
+        place_U, is_known_U = places_among(self.user_ids_T, everyone.user_ids_U)
         known = everyone.select_users(is_known_U)
         lengths_T = np.zeros(len(self.user_ids_T), dtype=np.int64)
         lengths_T[place_U[is_known_U]] = np.diff(known.values_UM.indptr)
@@ -55,17 +54,11 @@ class RecurrentModel:
 
     def predict(self, users: RatingMatrix, side: Mapping[str, Floats], *, counted: bool) -> Floats:
         """B x M: predicted ratings, before the clip; see `deeprec.models.Model`."""
-        place_B, is_known_B = self._places(users.user_ids_U)
+        place_B, is_known_B = places_among(self.user_ids_T, users.user_ids_U)
         rows_B = np.where(is_known_B & counted, place_B, UNKNOWN)
         codes_BL = self.codes.user_codes(users.values_UM, _days(users), rows_B)
         predicted_BM: Floats = codes_BL @ side[MOVIE_CODES].T
         return predicted_BM
-
-    def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
-        """Each user's row among the known ones, and whether he is one of them."""
-        place_U = np.searchsorted(self.user_ids_T, user_ids_U)
-        place_U = np.minimum(place_U, len(self.user_ids_T) - 1)
-        return place_U, self.user_ids_T[place_U] == user_ids_U
 
 
 def write_recurrent_users(folder: Path, user_ids_T: Ids) -> None:

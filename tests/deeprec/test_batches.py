@@ -7,7 +7,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deeprec.batches import DenseBatches, rated_cells
+from deeprec.batches import DenseBatches, cells_of
 from deeprec.config import Device
 
 
@@ -41,7 +41,7 @@ def test_batches_are_the_rows_and_their_structure(
 
 def test_cells_are_places_in_the_flattened_batch(device: Device) -> None:
     ratings = np.array([[1, 0, 2], [0, 0, 0], [0, 3, 4]], dtype=np.float32)
-    cells = rated_cells(sparse.csr_array(ratings), slice(1, 3), torch.device(device))
+    cells = cells_of(sparse.csr_array(ratings), slice(1, 3), torch.device(device))
     assert [4, 5] == cells.place_R.tolist()
     assert [3.0, 4.0] == cells.rating_R.tolist()
     assert device == cells.place_R.device.type

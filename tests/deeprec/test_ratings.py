@@ -13,6 +13,7 @@ from deeprec.ratings import (
     RatingScale,
     count_by_column,
     index_type,
+    places_among,
     runs_of_rows,
     sum_by_column,
 )
@@ -165,3 +166,10 @@ def test_entries_are_counted_and_summed_by_column_and_zeros_too(
     rows = np.array([[1, 1, 0], [1, 0, 0]], dtype=np.float32)
     assert [2, 1, 0] == count_by_column(sparse.csr_array(rows)).tolist()
     assert [5, 3, 0] == sum_by_column(matrix().values_UM).tolist()
+
+
+def test_ids_have_their_places_among_those_that_are_known() -> None:
+    place_U, is_known_U = places_among(np.array([3, 5, 9]), np.array([5, 4, 9, 99, 3]))
+    assert [True, False, True, False, True] == is_known_U.tolist()
+    assert [1, 2, 0] == place_U[is_known_U].tolist()
+    assert place_U.max() < 3
