@@ -128,8 +128,7 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
 def _prune(home: Home, warehouse: Database, num_kept: int) -> None:
     """Keep the newest past files, and the newest of the champion before this one."""
     published = [(run_id, bundle_id) for run_id, bundle_id, *_ in _publications(warehouse)]
-    current = published[0][0]
-    newest_first = list(dict.fromkeys(run_id for run_id, _ in published if run_id != current))
+    newest_first = list(dict.fromkeys(run_id for run_id, _ in published))
     champion_before = find_champion_before(warehouse)
     of_that = [run_id for run_id, bundle_id in published if bundle_id == champion_before]
     prune(home, newest_first, num_kept, of_that[:1] if num_kept else ())

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deeprec import runs
 from deeprec.config import Config, load_config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
@@ -219,6 +220,24 @@ def test_another_bundle_scores_everybody(scored: Catalogue, tiny_config: Config)
     expected = in_full(scored.home, config)
     report = score(scored.home, config)
     assert (NUM_USERS, 0) == shares(report)
+    assert expected == contents(report.path)
+
+
+def test_other_versions_score_everybody(
+    scored: Catalogue, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "installed_versions", lambda: {"onnxruntime": "another"})
+    assert (NUM_USERS, 0) == shares(score(scored.home, config))
+    assert (0, NUM_USERS) == shares(score(scored.home, config))
+
+
+def test_a_user_beyond_32_bits_is_scored_with_everybody(scored: Catalogue, config: Config) -> None:
+    scored.users.append(2**40)
+    scored.ratings[2**40, scored.movies[0]] = 3
+    scored.take_in(config)
+    expected = in_full(scored.home, config)
+    report = score(scored.home, config)
+    assert (NUM_USERS + 1, 0) == shares(report)
     assert expected == contents(report.path)
 
 

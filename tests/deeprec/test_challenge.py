@@ -1,17 +1,22 @@
 """A challenger meets the champion on ratings that neither was trained on."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deeprec.challenge import challenge
+from deeprec.bundles import open_bundle
+from deeprec.challenge import _require_comparable, _verdict, challenge
 from deeprec.champions import promote
 from deeprec.config import Config, load_config
+from deeprec.errors import BundleError
 from deeprec.evaluation import BIAS, MODEL, evaluate
 from deeprec.home import Home
 from deeprec.ingestion import ingest
+from deeprec.registry import Evaluation
+from deeprec.splits import Part
 from deeprec.training import train
 from deeprec.vectors import materialize
 
@@ -119,3 +124,74 @@ def test_a_refitted_model_is_judged_with_all_that_it_was_fitted_to(tmp_path: Pat
     report = challenge(home, challenger.bundle_id, config, "test")
     assert measured.figure(MODEL).rmse == report.challenger_rmse
     assert measured.figure(BIAS).rmse == report.floor_rmse
+
+
+def measured(
+    rmse: float, minus: float = 0.0, ends: tuple[float, float] | None = None
+) -> Evaluation:
+    """The figure of a predictor that is so much off its opponent."""
+    low, high = ends or (None, None)
+    return Evaluation(
+        predictor="any",
+        num_ratings=100,
+        num_cold=0,
+        rmse=rmse,
+        mae=rmse,
+        unclipped_rmse=rmse,
+        unclipped_mae=rmse,
+        minus_bias=minus,
+        minus_bias_low=low,
+        minus_bias_high=high,
+    )
+
+
+FLOOR = measured(0.95)
+
+
+@pytest.mark.parametrize(
+    ("own", "margin", "is_promoted", "why"),
+    [
+        (measured(0.90, -0.02, (-0.03, -0.01)), 0.0, True, "better than the champion by 0.0200"),
+        (measured(0.90, -0.02, (-0.03, 0.00)), 0.0, False, "better than the champion by 0.0200"),
+        (measured(0.90, 0.02, (0.01, 0.03)), 0.0, False, "worse than the champion by 0.0200"),
+        (measured(0.90, -0.02, (-0.03, -0.01)), 0.01, False, "against a margin of 0.01"),
+        (measured(0.90, -0.02, (-0.03, -0.011)), 0.01, True, "better than the champion"),
+        (measured(0.95, -0.02, (-0.03, -0.01)), 0.0, False, "not better than its bias floor"),
+        (measured(0.90, -0.02), 0.0, False, "the ratings of one user"),
+    ],
+)
+def test_only_who_is_surely_better_by_as_much_as_asked_for_is_promoted(
+    own: Evaluation, margin: float, is_promoted: bool, why: str
+) -> None:
+    found, reason = _verdict(own, FLOOR, "champion", margin)
+    assert is_promoted == found
+    assert why in reason
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_promoted"),
+    [((-0.03, -0.01), True), ((-0.01, 0.03), True), ((0.01, 0.03), False), (None, True)],
+)
+def test_a_first_model_is_promoted_unless_it_is_surely_worse_than_its_floor(
+    ends: tuple[float, float] | None, is_promoted: bool
+) -> None:
+    assert is_promoted == _verdict(measured(0.96, 0.01, ends), FLOOR, BIAS, 0.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        ({"split_id": "another"}, "was trained under another split"),
+        ({"trained_on": ("train", "dev")}, "was fitted to dev ratings too"),
+        ({"largest_difference": 0.2, "tolerance": 0.1}, "its graph is 2.0e-01 off the model"),
+    ],
+)
+def test_who_may_have_seen_the_ratings_or_is_not_itself_is_not_compared(
+    trained_home: Home, harm: dict[str, object], why: str
+) -> None:
+    (path,) = trained_home.models.iterdir()
+    bundle = open_bundle(path)
+    _require_comparable(bundle, bundle, Part.DEV)
+    harmed = replace(bundle, manifest=bundle.manifest.model_copy(update=harm))
+    with pytest.raises(BundleError, match=why):
+        _require_comparable(harmed, bundle, Part.DEV)

@@ -1,4 +1,5 @@
 import logging
+import os
 import pickle
 from pathlib import Path
 
@@ -20,6 +21,23 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert 2 == state["epoch"]
     assert torch.equal(torch.full((2, 3), 2.0), state["weights"])
     assert [path] == list(path.parent.iterdir())
+
+
+def test_a_state_is_on_disk_before_it_takes_the_place_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "run.pt", []
+    checkpoint.save(path, "abc", {"epoch": 1})
+
+    def look(file: int) -> None:
+        synced.append(os.fstat(file))
+        state = checkpoint.load(path, "abc", CPU)
+        assert state == {"epoch": 1}
+
+    monkeypatch.setattr(os, "fsync", look)
+    checkpoint.save(path, "abc", {"epoch": 2})
+    saved = path.stat()
+    assert [(saved.st_ino, saved.st_size)] == [(each.st_ino, each.st_size) for each in synced]
 
 
 def test_a_missing_file_is_no_state(tmp_path: Path) -> None:

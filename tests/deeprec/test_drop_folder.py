@@ -122,6 +122,62 @@ def test_a_file_that_is_there_and_not_read_any_more_is_not_gone(home: Home, fold
     assert (0, 110) == (report.sources[0].num_files_gone, report.num_ratings)
 
 
+def test_what_a_deeper_folder_brought_is_not_gone_while_it_is_there(
+    home: Home, folder: Path
+) -> None:
+    (folder / "ratings.csv").write_text(NAMES + rows(range(100)))
+    deep = folder / "2026" / "11"
+    deep.mkdir(parents=True)
+    (deep / "ratings.csv").write_text(NAMES + rows(range(100, 101)))
+    take_in(home, deep)
+    report = take_in(home, folder)
+    assert (0, 1010) == (report.sources[0].num_files_gone, report.num_ratings)
+    (deep / "ratings.csv").unlink()
+    report = take_in(home, folder)
+    assert (1, 1000) == (report.sources[0].num_files_gone, report.num_ratings)
+
+
+def test_no_state_of_a_file_has_the_id_of_another(home: Home, folder: Path) -> None:
+    (folder / "ratings.csv").write_text(NAMES + rows(range(100)))
+    take_in(home, folder)
+    for number in range(3):
+        last = folder / f"ratings_{number}.csv"
+        last.write_text(NAMES + rows(range(100, 101)))
+        take_in(home, folder)
+        last.unlink()
+        take_in(home, folder)
+    assert [(4, 4)] == query(
+        home,
+        "select count(*), count(distinct file_id) from (select file_id from source_files "
+        "union all select file_id from retired_source_files)",
+    )
+
+
+def test_where_no_file_can_be_used_nothing_is_held_back_in_silence(
+    home: Home, folder: Path
+) -> None:
+    (folder / "ratings.csv").write_text(NAMES + rows(range(100)))
+    take_in(home, folder)
+    (folder / "ratings.csv").write_text(NAMES + "no,number,here\n")
+    with pytest.raises(SourceError, match="1 of 1 rows of ratings cannot be used"):
+        take_in(home, folder)
+    assert [(1000,)] == query(home, "select count(*) from ratings")
+
+
+def test_the_past_is_whole_from_the_last_state_that_was_forgotten_on(
+    home: Home, folder: Path
+) -> None:
+    for num_users in (100, 99, 98):
+        (folder / "ratings.csv").write_text(NAMES + rows(range(num_users)))
+        take_in(home, folder)
+    retired = query(home, "select retired_at from retired_source_files order by 1")
+    forgetful = UNATTENDED.ingest.model_copy(update={"history_days": 0})
+    ingest(home, [str(folder)], UNATTENDED.model_copy(update={"ingest": forgetful}))
+    assert 2 == len(set(retired))
+    assert retired[-1:] == query(home, "select forgotten_before from history")
+    assert [(0,)] == query(home, "select count(*) from retired_ratings")
+
+
 def test_what_a_link_led_to_is_gone_with_the_link(home: Home, folder: Path, tmp_path: Path) -> None:
     (folder / "ratings.csv").write_text(NAMES + rows(range(100)))
     elsewhere = tmp_path / "ratings-elsewhere.csv"

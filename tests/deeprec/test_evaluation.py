@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deeprec.bundles import open_bundle
+from deeprec.champions import promote
 from deeprec.config import Config
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation import (
@@ -46,6 +47,19 @@ def test_the_model_is_fed_the_training_part_and_measured_on_the_other(
     )
     assert test.num_ratings == report.figure(BIAS).num_ratings
     assert report.beats_bias == (report.figure(MODEL).rmse < report.figure(BIAS).rmse)
+
+
+def test_the_newest_bundle_is_measured_whoever_scores(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    (first,) = trained_home.models.iterdir()
+    promote(trained_home, tiny_config, bundle_id=first.name, reason="for a test")
+    other = tiny_config.train.model_copy(update={"seed": 1, "num_epochs": 1})
+    newest = train(trained_home, tiny_config.model_copy(update={"train": other}))
+    assert newest.bundle_id == evaluate(trained_home, tiny_config).bundle_id
+    told = tiny_config.evaluate.model_copy(update={"bundle": first})
+    config = tiny_config.model_copy(update={"evaluate": told})
+    assert first.name == evaluate(trained_home, config).bundle_id
 
 
 def test_what_was_measured_is_kept(trained_home: Home, tiny_config: Config) -> None:

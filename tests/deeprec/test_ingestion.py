@@ -333,6 +333,17 @@ def test_the_digest_is_the_same_wherever_the_folder_lies(tmp_path: Path) -> None
     assert 1 == len(digests)
 
 
+def test_the_digest_changes_when_other_columns_are_read(home: Home, tmp_path: Path) -> None:
+    files: Files = {"ratings.csv": "user_id,movie_id,rating,liking\n1,2,5,4\n3,4,4,5\n"}
+    first = take_in(home, tmp_path / "table", files)
+    second = take_in(
+        home, tmp_path / "table", files, load_config(None, ["ingest.columns.rating=liking"])
+    )
+    assert [4, 5] == [rating for _, _, rating, _ in ratings(home)]
+    assert first.scale == second.scale
+    assert first.data_digest != second.data_digest
+
+
 def test_progress_ends_at_the_bytes_on_disk(home: Home, tmp_path: Path) -> None:
     content = gzip.compress(str(COMBINED["combined_data_1.txt"]).encode() * 500)
     source = write(tmp_path, {"combined_data_1.txt.gz": content})
@@ -356,14 +367,22 @@ def test_a_scale_that_is_stated_anew_is_taken_over(home: Home, tmp_path: Path) -
     assert "0.5 to 5 in steps of 0.5" == second.scale
 
 
-def test_ratings_off_the_steps_of_a_later_scale_are_not_mixed_in(
-    home: Home, tmp_path: Path
+@pytest.mark.parametrize("rating", ["3.5", "0", "6"])
+def test_ratings_that_are_not_on_a_later_scale_are_not_mixed_in(
+    home: Home, tmp_path: Path, rating: str
 ) -> None:
-    table = "user_id,movie_id,rating\n1,2,3.5\n1,3,5\n"
+    table = f"user_id,movie_id,rating\n1,2,{rating}\n1,3,5\n"
     take_in(home, tmp_path / "table", {"ratings.csv": table})
-    with pytest.raises(SourceError, match=r"1 ratings, from 3\.5 to 3\.5"):
+    with pytest.raises(SourceError, match=rf"1 ratings, from {rating} to {rating}, of files"):
         take_in(home, tmp_path / "ml", {"ratings.dat": "7::2::3::4\n"})
     assert 2 == len(ratings(home))
+
+
+def test_a_rating_that_lost_has_to_be_on_a_later_scale_too(home: Home, tmp_path: Path) -> None:
+    table = "user_id,movie_id,rating,date\n1,2,3.5,2005-01-01\n1,2,4,2005-01-02\n1,3,5,2005-01-01\n"
+    take_in(home, tmp_path / "table", {"ratings.csv": table})
+    with pytest.raises(SourceError, match=r"1 ratings, from 3\.5 to 3\.5, of files"):
+        take_in(home, tmp_path / "ml", {"ratings.dat": "7::2::3::4\n"})
 
 
 def test_a_changed_file_replaces_its_own_rows(home: Home, tmp_path: Path) -> None:
@@ -455,6 +474,32 @@ def test_what_stands_is_what_the_files_say_whatever_they_said_before(
     assert (ratings(new), query(new, lost)) == (ratings(changed), query(changed, lost))
     once = "select count(*) = count(distinct (user_id, movie_id)) from ratings"
     assert [(True,)] == query(new, once)
+
+
+def test_a_date_wins_over_none_whatever_the_path(home: Home, tmp_path: Path) -> None:
+    files: Files = {
+        "ratings_1.csv": "user_id,movie_id,rating,date\n1,2,5,2005-01-01\n",
+        "ratings_2.csv": "user_id,movie_id,rating\n1,2,1\n3,2,1\n",
+    }
+    take_in(home, tmp_path / "both", files)
+    assert [(1, 2, 5.0, "2005-01-01"), (3, 2, 1.0, None)] == ratings(home)
+
+
+def test_the_later_title_wins_with_its_year_or_without(home: Home, tmp_path: Path) -> None:
+    files: Files = {
+        **NETFLIX,
+        "movie_titles.csv": "8,1999,Nine\n17,1999,Seven\n",
+        "movie_titles.txt": "8,2004,Eight\n8,NULL,Eight again\n",
+    }
+    take_in(home, tmp_path / "netflix", files)
+    assert [(8, "Eight again", None), (17, "Seven", 1999), (30, None, None)] == query(
+        home, "select movie_id, title, year from movies order by all"
+    )
+    assert [("movie_titles.csv", 1, 1), ("movie_titles.txt", 1, 1)] == query(
+        home,
+        "select parse_filename(path), rows_kept, rows_replaced from source_files "
+        "where role = 'movies' order by all",
+    )
 
 
 def test_the_later_line_wins_within_a_day(home: Home, tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ def test_what_training_knew_is_counted_over_all_users() -> None:
     assert 2 == found.num_cold
 
 
+def test_a_movie_without_training_ratings_is_cold_too() -> None:
+    found = HeldOut.of(matrix([[4, 5, 0], [0, 0, 0]]), matrix([[0, 0, 3], [2, 0, 0]]))
+    assert [0, 1] == found.num_of_movie_R.tolist()
+    assert [2, 0] == found.num_by_user_R.tolist()
+    assert 2 == found.num_cold
+
+
 def test_the_figures_by_hand() -> None:
     model, bias = figures()
     # clipped: 2, 0.5 and -1 off; unclipped: 3, 0.5 and -1; the floor: 0, 1 and -2

@@ -197,6 +197,19 @@ def test_a_plain_run_measures_what_came_before_it_replaces_what_was_predicted(dr
     assert [(0,)] == query(drop.home.warehouse, "select count(*) from arrived_ratings")
 
 
+def test_a_rating_that_goes_and_comes_again_is_measured_once(drop: Drop) -> None:
+    later = drop
+    for _ in range(2):
+        drop.add("ratings_new.csv", new_ratings(0))
+        later, _ = later.next()
+        (drop.folder / "ratings_new.csv").unlink()
+        later, _ = later.next()
+    assert [(5, 5)] == query(
+        drop.home.warehouse,
+        "select count(*), count(distinct (user_id, movie_id)) from live_ratings",
+    )
+
+
 def test_broken_files_are_held_back_and_come_once_they_are_mended(drop: Drop) -> None:
     drop.add("ratings_good.csv", new_ratings(0))
     text = "user_id,movie_id,rating,date\n" + "7,3,5,2005-03-02\n" * 2000
@@ -304,7 +317,7 @@ def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Dr
     from deeprec.runs import stored_totals  # noqa: PLC0415
 
     showing_all = CONFIG.checks.model_copy(update={"num_shown": 5})
-    limits = {"num_movies": NUM_MOVIES, "lowest": 1.0, "highest": 5.0, "top_n": 3}
+    limits = {"num_movies": NUM_MOVIES, "lowest": 1.0, "highest": 5.0, "top_n": 3, "min_ratings": 0}
 
     def checked(file: Path) -> tuple[CheckResult, ...]:
         with open_database(file, read_only=True) as scores:
@@ -486,6 +499,40 @@ def test_a_published_file_that_is_damaged_is_made_again(drop: Drop) -> None:
     assert query(drop.home.predictions, "select count(*) from predicted_ratings") != [(0,)]
 
 
+LAST_RUN = "select max(run_id) from scoring_runs"
+
+
+def test_a_rollback_can_be_undone(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0))
+    drop.next()
+    back = rollback(drop.home, CONFIG)
+    assert [(back.run_id,)] == query(drop.home.predictions, LAST_RUN)
+    assert back.run_id == rollback(drop.home, CONFIG, run_id=back.run_before).run_before
+    assert [(back.run_before,)] == query(drop.home.predictions, LAST_RUN)
+
+
+def test_a_rollback_waits_for_whoever_scores(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0))
+    drop.next()
+    published = drop.home.predictions.stat().st_ino
+    at_once = told(warehouse={"lock_timeout_s": 0.1})
+    with drop.home.lock("score"), pytest.raises(WarehouseError, match="held by another"):
+        rollback(drop.home, at_once)
+    assert published == drop.home.predictions.stat().st_ino
+
+
+def test_new_ratings_or_drift_are_a_reason_to_train(drop: Drop) -> None:
+    drop.add("ratings_new.csv", new_ratings(0))
+    soon = told(nightly={"train_at_new_fraction": 5 / (8 * NUM_USERS + 5)})
+    later, night = drop.next(soon)
+    assert "train: 5 of 485 ratings are new since the last training" == said(night, "decide")
+    cells = [(user, movie) for user in range(NUM_USERS) for movie in range(NUM_MOVIES)]
+    drop.add("ratings_more.csv", [(user, movie, 1 + movie % 5) for user, movie in cells])
+    at_drift = told(nightly={"train_at_new_fraction": 2.0}, checks={"block_psi": 99.0})
+    _, night = later.next(at_drift)
+    assert "train: ratings have drifted by" in said(night, "decide")
+
+
 def test_a_champion_that_cannot_score_the_ratings_any_more_is_replaced(drop: Drop) -> None:
     drop.add("ratings_new.csv", [(3, NUM_MOVIES - 1, 7)])  # which widens the scale
     _, night = drop.next()
@@ -511,8 +558,31 @@ def test_past_files_are_kept_as_many_as_told(drop: Drop) -> None:
         drop.add(f"ratings_{number}.csv", new_ratings(10 * number))
         later, _ = later.next(config)
     assert 1 == len(list(drop.home.past.iterdir()))
-    with pytest.raises(WarehouseError, match="is not kept; kept are"):
-        rollback(drop.home, CONFIG, run_id="20050101T000000")
+    published = query(drop.home.warehouse, "select run_id from publications order by published_at")
+    for run_id in (published[0][0], "20050101T000000"):
+        with pytest.raises(WarehouseError, match=f"{run_id} is not kept; kept are"):
+            rollback(drop.home, CONFIG, run_id=run_id)
+
+
+def test_the_champion_before_is_kept_however_many_runs_came_since(drop: Drop) -> None:
+    one, champion = told(score={"keep_past": 1}), list_models(drop.home, CONFIG).champion
+    assert champion is not None
+    poor = poor_champion(drop)
+    later, _ = drop.next(one)
+    promote(drop.home, CONFIG, bundle_id=champion, reason="for a test")
+    for number in range(3):
+        drop.add(f"ratings_{number}.csv", new_ratings(10 * number))
+        later, _ = later.next(one)
+    assert 2 == len(list(drop.home.past.iterdir()))
+    back = rollback(drop.home, CONFIG)
+    assert (poor, champion) == (back.bundle_id, back.bundle_before)
+
+
+def test_no_past_file_is_kept_where_none_is_asked_for(drop: Drop) -> None:
+    none = told(score={"keep_past": 0})
+    poor_champion(drop)
+    drop.next(none)
+    assert [] == list(drop.home.past.iterdir())
 
 
 def test_a_stage_can_be_run_as_of_a_moment_and_a_run_again(drop: Drop) -> None:
@@ -616,6 +686,20 @@ def test_ratings_that_were_replaced_are_due(drop: Drop) -> None:
     file.write_text("\n".join([header, changed, *others]) + "\n")
     ingest(drop.home, [str(drop.folder)], CONFIG)
     assert status(drop.home, CONFIG).due[0].startswith("vectors of ")
+
+
+def test_status_tells_what_the_next_night_has_to_do(drop: Drop) -> None:
+    from deeprec.ingestion import ingest  # noqa: PLC0415
+    from deeprec.vectors import materialize  # noqa: PLC0415
+
+    assert () == status(drop.home, CONFIG).due
+    drop.add("ratings_new.csv", new_ratings(0))
+    ingest(drop.home, [str(drop.folder)], CONFIG)
+    (vectors,) = status(drop.home, CONFIG).due
+    assert vectors.startswith("vectors of 485 ratings")
+    materialize(drop.home, CONFIG)
+    waiting = "5 ratings wait to be held against what is published"
+    assert (waiting,) == status(drop.home, CONFIG).due
 
 
 def test_status_sees_that_a_warehouse_is_broken(drop: Drop) -> None:

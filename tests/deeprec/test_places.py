@@ -1,5 +1,6 @@
 """Places: what may name one, and that a folder is one; stores have tests of their own."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -71,6 +72,29 @@ def test_what_is_put_into_a_folder_is_got_from_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         place.put("one/two/three", b"5")
     assert [] == list(tmp_path.iterdir())
+
+
+def test_who_reads_while_another_is_put_reads_the_one_before(tmp_path: Path) -> None:
+    place = LocalPlace(tmp_path)
+    place.put("ledger", b"the one before")
+    with (tmp_path / "ledger").open("rb", buffering=0) as reader:
+        place.put("ledger", b"another")
+        assert b"the one before" == reader.read()
+    assert b"another" == place.get("ledger")
+
+
+def test_what_is_put_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int, bool]] = []
+
+    def look(file: int) -> None:
+        found = os.fstat(file)
+        synced.append((found.st_ino, found.st_size, (tmp_path / "ledger").exists()))
+
+    monkeypatch.setattr(os, "fsync", look)
+    LocalPlace(tmp_path).put("ledger", b"12345")
+    assert [((tmp_path / "ledger").stat().st_ino, 5, False)] == synced
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

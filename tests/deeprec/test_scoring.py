@@ -195,6 +195,22 @@ def test_what_the_model_cannot_know_gets_biases_and_says_so(
     assert bundle.manifest.global_mean == pytest.approx(float(lonely), abs=0.0051)
 
 
+def test_a_movie_has_its_own_training_ratings_beside_it(
+    trained_home: Home, tiny_config: Config, tmp_path: Path
+) -> None:
+    (bundle_dir,) = trained_home.models.iterdir()
+    vocabulary = open_bundle(bundle_dir).vocabulary
+    first, between = 3, int(vocabulary.movie_ids_M[-1]) + 1
+    titles = tmp_path / "movie_titles.txt"
+    titles.write_text(f"{first},1999,Picture {first}\n{between},1999,Picture {between}\n")
+    ingest(trained_home, [str(titles)], tiny_config)
+    materialize(trained_home, tiny_config)
+    report = score(trained_home, tiny_config)
+    known = zip(vocabulary.movie_ids_M.tolist(), vocabulary.num_ratings_M.tolist(), strict=True)
+    expected = dict.fromkeys((first, between, *UNRATED), 0) | dict(known)
+    assert expected == dict(query(report.path, "select movie_id, num_train_ratings from movies"))
+
+
 def test_scoring_again_publishes_the_same_rows_and_remembers_the_run_before(
     trained_home: Home, tiny_config: Config
 ) -> None:

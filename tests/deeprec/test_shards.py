@@ -178,6 +178,20 @@ def test_a_ledger_that_says_otherwise_than_its_rows_is_found(
     assert ledger(expected) == ledger(report.path)
 
 
+def test_a_shard_of_too_few_users_is_found_and_scored_again(
+    trained_home: Home, tiny_config: Config, expected: Path
+) -> None:
+    config = with_score(tiny_config)
+    plan = scored_run(trained_home, config)
+    last, files = plan.num_shards - 1, shard_files(plan)
+    few = files.entry(last)
+    assert few is not None
+    assert 1 == few.num_users
+    files.write(few.model_copy(update={"shard": 0}), files.read(few))  # in itself it is sound
+    report = publish_run(trained_home, plan.run_dir, config)
+    assert contents(expected) == contents(report.path)
+
+
 @pytest.mark.parametrize("publish", ["table", "view"])
 def test_a_run_with_a_shard_missing_is_not_published_and_goes_on(
     trained_home: Home, tiny_config: Config, expected: Path, publish: str

@@ -130,6 +130,44 @@ def test_what_is_forgotten_of_the_past_means_a_full_rebuild(home: Home, tmp_path
     assert 30 == taken_in(home, folder, short).num_users_rebuilt
 
 
+@pytest.mark.parametrize("listed", [1, 105, 999])
+def test_users_who_are_listed_come_and_go(home: Home, tmp_path: Path, listed: int) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    write(folder / "ratings_a.csv", many(100))
+    taken_in(home, folder)
+    users = tmp_path / "users.dat"
+    for number, user in enumerate((listed, 100)):
+        users.write_text(f"{user}::F::1::10::48067\n")
+        ingest(home, [str(users)], CONFIG)
+        taken_in(home, folder)
+        rebuilt = Home(tmp_path / f"rebuilt-{number}")
+        ingest(rebuilt, [str(users)], CONFIG)
+        taken_in(rebuilt, folder)
+        assert contents(home) == contents(rebuilt)
+
+
+def test_a_file_is_not_taken_for_a_forgotten_one_that_vectors_were_built_from(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    short = CONFIG.model_copy(
+        update={"ingest": CONFIG.ingest.model_copy(update={"history_days": 0})}
+    )
+    write(folder / "ratings_a.csv", many(100))
+    write(folder / "ratings_b.csv", [(101, 1, 3, 2)])
+    taken_in(home, folder, short)
+    (folder / "ratings_b.csv").unlink()
+    for _ in range(2):  # what has gone is forgotten by the next
+        ingest(home, [str(folder)], short)
+    write(folder / "ratings_c.csv", [(102, 1, 4, 2)])
+    taken_in(home, folder, short)
+    rebuilt = Home(tmp_path / "rebuilt")
+    taken_in(rebuilt, folder, short)
+    assert contents(home) == contents(rebuilt)
+
+
 def test_ratings_that_come_later_wait_to_be_held_against_predictions(
     home: Home, tmp_path: Path
 ) -> None:

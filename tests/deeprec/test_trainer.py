@@ -4,6 +4,7 @@ import logging
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from scipy import sparse
 from torch import Tensor
 
 from deeprec import checkpoint as checkpoints
+from deeprec import trainer
 from deeprec.autoencoder import Autoencoder, DampedBiases, Encoded, RatingPredictor
 from deeprec.config import Device, TrainConfig
 from deeprec.epochs import EpochRecord
 from deeprec.errors import TrainingError
-from deeprec.objectives import masked_mse
+from deeprec.objectives import Loss, RatedBatch, masked_mse, rated_loss
 from deeprec.ratings import RatingScale
 from deeprec.sparse_layers import Pattern
 from deeprec.trainer import fit
@@ -284,6 +286,29 @@ def test_the_same_seed_repeats_a_run_and_another_does_not(
     assert first != other
 
 
+def test_rows_come_in_another_order_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[float] = []
+
+    def look(
+        network: RatingPredictor,
+        batch: RatedBatch,
+        settings: TrainConfig,
+        share: float = 1.0,
+        total: Callable[[Tensor], Tensor] = torch.clone,
+    ) -> Loss:
+        met.extend(batch.rating_R.tolist())
+        return rated_loss(network, batch, settings, share, total)
+
+    monkeypatch.setattr(trainer, "rated_loss", look)
+    in_order = [float(user) for user in range(20)]
+    one_each_UM = sparse_ratings([[rating, None] for rating in in_order])
+    told = settings(num_epochs=2, batch_size=3, learning_rate=1e-12)
+    fit(RatingPredictor(Autoencoder(2, [2])), one_each_UM, None, told, RatingScale(0, 20))
+    first, second = met[:20], met[20:]
+    assert in_order == sorted(first) == sorted(second)
+    assert in_order != first != second != in_order
+
+
 def test_the_callers_random_numbers_are_left_alone(parts: tuple[Ratings, Ratings]) -> None:
     before = torch.get_rng_state()
     fit(small_network(encoder_dropout=0.3), *parts, settings(), STARS)
@@ -339,6 +364,20 @@ def test_weight_decay_shrinks_matrices_and_spares_biases() -> None:
     by_hand.step(np.array([4.0, 0, 2]), np.array([4.0, 0, 2]), np.array([1.0, 0, 1]), rate=0.05)
     by_hand.E, by_hand.D = by_hand.E - shrink_E, by_hand.D - shrink_D
     assert_same_weights(by_hand, network)
+
+
+def test_weights_that_are_no_numbers_are_not_kept() -> None:
+    """Even where no error tells: that of an epoch's last step is of before it."""
+    network, _ = linear_pair()
+    wild = settings(num_epochs=1, learning_rate=3e38)
+    with pytest.raises(TrainingError, match="epoch 1: its loss or weights are no longer finite"):
+        fit(network, sparse_ratings([[400, None, 200]]), None, wild, RatingScale(1, 500))
+
+
+def test_of_epochs_that_are_as_good_the_first_is_kept(parts: tuple[Ratings, Ratings]) -> None:
+    still = settings(num_epochs=9, patience=3, learning_rate=1e-30)
+    result = fit(small_network(), *parts, still, STARS)
+    assert (1, 4) == (result.best_epoch, len(result.epochs))
 
 
 def test_divergence_is_said_with_its_epoch_and_what_to_do(parts: tuple[Ratings, Ratings]) -> None:

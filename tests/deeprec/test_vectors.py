@@ -1,3 +1,4 @@
+import gzip
 from typing import Any
 
 import numpy as np
@@ -283,6 +284,16 @@ def test_files_that_are_split_already_keep_their_parts(home: Home) -> None:
     assert {row[:2] for row in ROWS[:3]} == {pair[:2] for pair in pairs(ratings, Part.TRAIN)}
     assert {row[:2] for row in ROWS[3:5]} == {pair[:2] for pair in pairs(ratings, Part.TEST)}
     assert {row[:2] for row in ROWS[5:]} == {pair[:2] for pair in pairs(ratings, Part.OTHER_FILE)}
+
+
+def test_a_packed_file_is_of_the_part_that_its_plain_name_says(home: Home) -> None:
+    take_in(home, ROWS[:3], "u1.base")
+    take_in(home, ROWS[3:], "plain.csv")
+    packed = gzip.compress((home.path / "plain.csv").read_bytes())
+    (home.path / "u1.test.gz").write_bytes(packed)
+    ingest(home, [str(home.path / "u1.test.gz")], Config())
+    _, ratings = divide(home, FileSplit(train="u1.base", test="u1.test", dev_fraction=0))
+    assert {row[:2] for row in ROWS[3:]} == {pair[:2] for pair in pairs(ratings, Part.TEST)}
 
 
 def test_a_file_split_names_the_file_it_misses(home: Home) -> None:

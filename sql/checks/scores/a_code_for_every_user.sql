@@ -1,4 +1,4 @@
--- Zero rows = healthy: every user and every movie has one code, of finite numbers.
+-- Zero rows = healthy: every user and every movie has one code, of finite numbers; nobody else has.
 with ids as (
     select
         'user' as whose,
@@ -33,4 +33,4 @@ select
 from ids
 full outer join codes using (whose, id)
 group by whose, id
-having count(codes.is_finite) != 1 or count(*) filter (where codes.is_finite) != 1;
+having count(ids.id) != 1 or count(*) filter (where codes.is_finite) != 1;
