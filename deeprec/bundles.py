@@ -2,7 +2,7 @@
 
 model.onnx       the graph: vectors in, predicted ratings out
 movies.onnx      where a model works on movies' vectors: the graph that makes codes of them
-users.parquet    beside it: what was learned of each user: user_id, code
+users.parquet    beside it: what was learned of each user: user_id, code, digest of his ratings
 movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
 manifest.json    what it was made from and how good it is, and the digest of each file
 
@@ -35,7 +35,7 @@ from deeprec.models import BlendModel, Model, files_of, open_model
 from deeprec.ratings import Floats, Ids, RatingScale
 from deeprec.splits import Split
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
 _BUILDING = ".building"

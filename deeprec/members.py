@@ -56,14 +56,14 @@ from deeprec.kernel_ridge import fit_movie_weights
 from deeprec.models import ENCODER, GRAPH, USERS, open_model
 from deeprec.parallel_fit import fit_job
 from deeprec.progress import Progress, silent
-from deeprec.ratings import Floats, RatingMatrix, RatingScale
+from deeprec.ratings import Floats, RatingMatrix, RatingScale, digest_by_row
 from deeprec.recurrent import RecurrentRecommender
 from deeprec.recurrent_export import export_recurrent
 from deeprec.recurrent_model import write_recurrent_users
 from deeprec.recurrent_start import build_recurrent, require_days
 from deeprec.recurrent_trainer import fit_recurrent
 
-_DEFAULT_RIDGE = 1.0  # on a new user's code, where training had no such penalty
+_DEFAULT_RIDGE = 1.0  # on the code of a user who is folded in, where training had no such penalty
 _MOST_UNSOLVED = 0.01  # by which predictions are some hundredths off at most
 _NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
 
@@ -98,7 +98,7 @@ class Fitted(Protocol):
 
     @property
     def fold_in_ridge(self) -> float:
-        """Penalty on the code of a user who was not there at training; 0 where there is none."""
+        """Penalty on the code of a user who is folded in; 0 where nobody is."""
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
         """Write its files into a folder and prove that they agree with it.
@@ -402,10 +402,20 @@ def _export_codes(
 
 
 def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:
-    """Put the codes of the users known at training into a bundle that is being filled."""
+    """Put the codes of the users known at training into a bundle that is being filled.
+
+    Args:
+        folder: the bundle's, or a member's within it.
+        users: with the ratings that the codes were learned from.
+        codes_UC: a code each.
+    """
     flat = pa.array(codes_UC.ravel())
-    codes = pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1])
-    pq.write_table(pa.table({"user_id": users.user_ids_U, "code": codes}), folder / USERS)
+    columns = {
+        "user_id": users.user_ids_U,
+        "code": pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1]),
+        "digest": digest_by_row(users.values_UM),
+    }
+    pq.write_table(pa.table(columns), folder / USERS)
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ from deeprec.inference import (
 )
 from deeprec.kernel_ridge import movie_kernel
 from deeprec.last_layer import activate
-from deeprec.ratings import Floats, Ids, RatingMatrix, places_among
+from deeprec.ratings import Digests, Floats, Ids, RatingMatrix, digest_by_row, places_among
 from deeprec.recurrent_model import RECURRENT_FILES, open_recurrent_model
 
 GRAPH = "model.onnx"
@@ -133,7 +133,7 @@ def open_model(
         folder: a bundle's, or a member's within it.
         config: what was trained.
         biases: those fitted beside it.
-        fold_in_ridge: penalty on a new user's code; see `CodeModel`.
+        fold_in_ridge: penalty on the code of a user who is folded in; see `CodeModel`.
         device: `cuda` insists.
         num_threads: of one operator; 0 takes all cores.
 
@@ -183,10 +183,14 @@ def _check_movies(folder: Path, num_movies: int, biases: Biases) -> None:
 
 @dataclass(frozen=True)
 class UserCodes:
-    """What training has learned of each user who had ratings: ids, ascending, and a code each."""
+    """What training has learned of each user who had ratings: ids, ascending, and a code each.
+
+    `digest_T` is of the ratings that it has learned the code from.
+    """
 
     user_ids_T: Ids
     codes_TC: Floats
+    digest_T: Digests
 
     @cached_property
     def mean_C(self) -> npt.NDArray[np.float64]:
@@ -196,7 +200,7 @@ class UserCodes:
 
 def _read_codes(folder: Path, num_users: int) -> UserCodes:
     try:
-        table = pq.read_table(folder / USERS, columns=["user_id", "code"])
+        table = pq.read_table(folder / USERS, columns=["user_id", "code", "digest"])
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
     if table.num_rows != num_users:
@@ -206,13 +210,14 @@ def _read_codes(folder: Path, num_users: int) -> UserCodes:
         )
     flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
-    return UserCodes(user_ids_T, np.asarray(flat, np.float32).reshape(num_users, -1))
+    codes_TC = np.asarray(flat, np.float32).reshape(num_users, -1)
+    return UserCodes(user_ids_T, codes_TC, np.asarray(table["digest"].to_numpy(), np.uint64))
 
 
 def _penalty(
     config: MemberModelConfig, num_codes: int, biases: Biases, ridge: float
 ) -> npt.NDArray[np.float64]:
-    """C: how each part of a new user's code is held: weights, his offset, the movies' biases."""
+    """C: how each part of a folded-in code is held: weights, his offset, the movies' biases."""
     penalty_C = np.full(num_codes, max(ridge, _LEAST_PENALTY))
     is_centred = isinstance(config, AutoencoderConfig) and config.center != "none"
     penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
@@ -313,9 +318,11 @@ class CodeModel:
     """Products of a code a user, learned in training, and a code a movie, made of its ratings.
 
     A movie's code is what the encoder makes of the movie's vector over the T users known since
-    training. Another user is folded in: his code is the ridge solution for his own ratings, the
-    movies' codes held fixed. That is AutoRec's loss for one user, but for the pull: to the mean
-    user's code instead of zero, for a handful of ratings to say how he differs from the mean.
+    training. A learned code stands for as long as its user's ratings are those it was learned from.
+    Whoever has others is folded in, known or not: his code is the ridge solution for his own
+    ratings, the movies' codes held fixed. That is AutoRec's loss for one user, but for the pull:
+    to the mean user's code instead of zero, for a handful of ratings to say how he differs from
+    the mean.
     """
 
     encoder: Graph
@@ -344,10 +351,11 @@ class CodeModel:
         return self.products(codes_BC, self.movie_codes(side))
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """B x C: the codes that were learned, and for others those that fit their ratings best."""
+        """B x C: codes learned from these very ratings, and for others those that fit them best."""
         place_B, is_known_B = self._places(users.user_ids_U)
         codes_BC = self.known.codes_TC[place_B]
-        for row in np.flatnonzero(~(is_known_B & counted)):
+        is_learned_B = is_known_B & (self.known.digest_T[place_B] == digest_by_row(users.values_UM))
+        for row in np.flatnonzero(~(is_learned_B & counted)):
             codes_BC[row] = self._fold_in(users.values_UM[[row]], side[MOVIE_CODES])
         return codes_BC
 

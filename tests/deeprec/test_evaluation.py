@@ -1,5 +1,6 @@
 import json
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,11 +19,15 @@ from deeprec.evaluation import (
 )
 from deeprec.home import Home
 from deeprec.ingestion import ingest
+from deeprec.models import CodeModel
 from deeprec.registry import Evaluation, read_evaluations, read_groups
 from deeprec.splits import Part
 from deeprec.training import train
 from deeprec.vectors import materialize, read_split
 from deeprec.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from tests.deeprec.conftest import Kinds
 
 
 def test_the_model_is_fed_the_training_part_and_measured_on_the_other(
@@ -60,6 +65,18 @@ def test_the_newest_bundle_is_measured_whoever_scores(
     told = tiny_config.evaluate.model_copy(update={"bundle": first})
     config = tiny_config.model_copy(update={"evaluate": told})
     assert first.name == evaluate(trained_home, config).bundle_id
+
+
+def test_users_are_measured_with_the_codes_that_were_learned_of_them(kinds: "Kinds") -> None:
+    bundle = open_bundle(kinds.bundles["kernel-codes"])
+    model = bundle.model("cpu")
+    assert isinstance(model, CodeModel)
+    with open_warehouse(kinds.home) as warehouse:
+        ratings = read_split(warehouse, bundle.config.split)
+    train = ratings.part(Part.TRAIN).restrict_movies(bundle.vocabulary.movie_ids_M)
+    known = train.select_users(np.isin(train.user_ids_U, model.known.user_ids_T))
+    found_TC = model.user_codes(known, model.movie_side(train), counted=True)
+    np.testing.assert_array_equal(model.known.codes_TC, found_TC)
 
 
 def test_what_was_measured_is_kept(trained_home: Home, tiny_config: Config) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from scipy import sparse
@@ -38,7 +39,7 @@ from deeprec.members import (
     write_user_codes,
 )
 from deeprec.models import ENCODER, GRAPH, USERS, BlendModel, CodeModel, Model, open_model
-from deeprec.ratings import Floats, RatingMatrix, RatingScale
+from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
 
 STARS = RatingScale(1, 5, 1)
 NUM_USERS, NUM_MOVIES = 12, 7
@@ -104,11 +105,22 @@ def by_transpose(
     network: RatingPredictor, material: Material, everyone: RatingMatrix
 ) -> tuple[RatingMatrix, Floats]:
     """The users that the network knows, and its predictions for them from movies' whole vectors."""
-    raters_T = material.train.user_ids_U[np.diff(material.train.values_UM.indptr) > 0]
-    known = everyone.select_users(np.isin(everyone.user_ids_U, raters_T))
+    known = everyone.select_users(np.isin(everyone.user_ids_U, raters_of(material.train)))
     with torch.no_grad():
         predicted_MT = network.eval()(*dense(sparse.csr_array(known.values_UM.T)))
     return known, predicted_MT.numpy().T
+
+
+def raters_of(ratings: RatingMatrix) -> Ids:
+    """Who has rated anything."""
+    return ratings.user_ids_U[np.diff(ratings.values_UM.indptr) > 0]
+
+
+def rated_as_before(ratings: RatingMatrix, before: RatingMatrix) -> npt.NDArray[np.bool_]:
+    """Whose ratings are what they were; those who have any and were there already."""
+    old = dict(zip(before.user_ids_U.tolist(), before.values_UM.toarray().tolist(), strict=True))
+    now = zip(ratings.user_ids_U.tolist(), ratings.values_UM.toarray().tolist(), strict=True)
+    return np.array([any(row) and row == old.get(user) for user, row in now])
 
 
 KINDS: dict[str, AutoencoderConfig | KernelRidgeConfig] = {
@@ -196,26 +208,28 @@ def test_over_movies_a_score_is_the_transpose_by_hand(
     name: str, export: Export, material: Material, everyone: RatingMatrix
 ) -> None:
     model = export(name).model
-    for ratings in (material.train, everyone):
+    for ratings, num_unchanged in ((material.train, NUM_USERS - 1), (everyone, 7)):
         known, expected_UM = by_transpose(export(name).network, material, ratings)
         assert NUM_USERS - 1 == known.num_users
+        is_unchanged_U = rated_as_before(known, material.train)
+        assert num_unchanged == is_unchanged_U.sum()
         found_UM = model.predict(known, model.movie_side(ratings), counted=True)
-        np.testing.assert_allclose(found_UM, expected_UM, atol=1e-4)
+        np.testing.assert_allclose(found_UM[is_unchanged_U], expected_UM[is_unchanged_U], atol=1e-4)
 
 
 @every_code_model
-def test_over_movies_an_unknown_user_gets_the_code_that_fits_him_best(
-    name: str, export: Export, everyone: RatingMatrix
+def test_over_movies_who_is_new_or_has_rated_since_gets_the_code_that_fits_him_best(
+    name: str, export: Export, material: Material, everyone: RatingMatrix
 ) -> None:
     model, is_centred = export(name).model, export(name).network.biases is not None
     assert isinstance(model, CodeModel)
     side = model.movie_side(everyone)
-    known = everyone.select_users(np.isin(everyone.user_ids_U, model.known.user_ids_T))
-    mean_C = model.user_codes(known, side, counted=True).mean(0)
+    mean_C = model.known.codes_TC.mean(0)
     movie_codes_MC = side["movie_codes"].astype(np.float64)
-    is_new_U = ~np.isin(everyone.user_ids_U, model.known.user_ids_T)
-    new = everyone.select_users(is_new_U)
-    assert [108, 124, 126] == new.user_ids_U.tolist()  # the idle one among them
+    new = everyone.select_users(~rated_as_before(everyone, material.train))
+    is_known_U = np.isin(new.user_ids_U, model.known.user_ids_T)
+    assert 4 == is_known_U.sum()
+    assert [108, 124, 126] == new.user_ids_U[~is_known_U].tolist()  # the idle one among them
     found_UC = model.user_codes(new, side, counted=True)
     num_units = mean_C.size - (2 if is_centred else 1)
     held_C = np.array([RIDGE] * num_units + [2.0] + [1e9] * is_centred)
@@ -238,6 +252,27 @@ def test_over_movies_who_is_not_counted_is_folded_in_though_known(
     new_1M = model.predict(first, side, counted=False)
     assert not np.allclose(counted_1M, new_1M, atol=1e-3)
     np.testing.assert_array_equal(new_1M, model.predict(renamed, side, counted=True))
+
+
+@pytest.mark.parametrize("rating", [5, 3, 0], ids=["one more", "another", "one less"])
+def test_over_movies_a_known_user_who_rates_anew_is_a_newcomer_with_his_ratings(
+    rating: int, export: Export, material: Material
+) -> None:
+    model, train = export("movies").model, material.train
+    assert isinstance(model, CodeModel)
+    side = model.movie_side(train)
+    row_M = train.values_UM.toarray()[0]
+    column = int(np.flatnonzero((row_M == 0) if rating == 5 else (row_M > 0) & (row_M != 3))[0])
+    row_M[column] = rating
+    changed = RatingMatrix(train.user_ids_U[:1], train.movie_ids_M, sparse.csr_array([row_M]))
+    newcomer = replace(changed, user_ids_U=np.array([999_999]))
+    found_1M = model.predict(changed, side, counted=True)
+    np.testing.assert_array_equal(model.predict(newcomer, side, counted=True), found_1M)
+    unchanged = train.select_rows(slice(0, 1))
+    np.testing.assert_array_equal(
+        model.known.codes_TC[:1], model.user_codes(unchanged, side, counted=True)
+    )
+    assert not np.allclose(model.predict(unchanged, side, counted=True), found_1M, atol=1e-3)
 
 
 def test_over_movies_a_user_of_whom_nothing_is_known_is_the_mean_of_all(

@@ -12,6 +12,7 @@ from deeprec.ratings import (
     RatingMatrix,
     RatingScale,
     count_by_column,
+    digest_by_row,
     index_type,
     places_among,
     runs_of_rows,
@@ -173,3 +174,26 @@ def test_ids_have_their_places_among_those_that_are_known() -> None:
     assert [True, False, True, False, True] == is_known_U.tolist()
     assert [1, 2, 0] == place_U[is_known_U].tolist()
     assert place_U.max() < 3
+
+
+def test_a_digest_is_of_a_rows_entries_and_of_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = {0: 5.0, 3: 1.0}
+    others = [{}, {0: 0.0}, {0: 5.0}, {0: 5.0, 3: 2.0}, {0: 1.0, 3: 5.0}, {0: 5.0, 2: 1.0}]
+    rows = [first, *others, dict(reversed(first.items()))]
+    values: sparse.csr_array[np.float32] = sparse.csr_array(
+        (
+            np.array([rating for row in rows for rating in row.values()], dtype=np.float32),
+            np.array([column for row in rows for column in row], dtype=np.int32),
+            np.cumsum([0, *map(len, rows)]),
+        ),
+        shape=(len(rows), 4),
+    )
+    digests = digest_by_row(values)
+    assert len(rows) - 1 == len(set(digests.tolist()))
+    assert digests[0] == digests[-1]
+    monkeypatch.setattr(ratings_module, "_ENTRIES_AT_ONCE", 3)  # so that it takes several
+    assert digests.tolist() == digest_by_row(values).tolist()
+    assert [digests[2]] == digest_by_row(values[[2]]).tolist()
+    assert [] == digest_by_row(values[:0]).tolist()
