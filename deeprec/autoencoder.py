@@ -267,14 +267,26 @@ class Encoded(NamedTuple):
 class RatingPredictor(nn.Module):
     """Ratings in, predicted ratings out.
 
-    Without biases the network sees and predicts the ratings as they are; with them it sees and
-    predicts what they leave of a rating, and they are added back.
+    Without biases the network sees and predicts the ratings themselves; with them it sees and
+    predicts what they leave of a rating, and they are added back. What it sees and predicts is
+    counted in `unit`: ratings on a wider scale are to it what they would be in stars.
     """
 
-    def __init__(self, autoencoder: Autoencoder, biases: DampedBiases | None = None) -> None:
+    def __init__(
+        self, autoencoder: Autoencoder, biases: DampedBiases | None = None, unit: float = 1.0
+    ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.biases = biases
+        self.unit = unit
+
+    def in_units(self, ratings: Tensor) -> Tensor:
+        """The same, counted in `unit`."""
+        return ratings if self.unit == 1 else ratings / self.unit
+
+    def out_of_units(self, output: Tensor) -> Tensor:
+        """The way back."""
+        return output if self.unit == 1 else output * self.unit
 
     @property
     def needs_rated(self) -> bool:
@@ -310,11 +322,11 @@ class RatingPredictor(nn.Module):
     def encode(self, ratings_BN: Tensor, rated_BN: Tensor | None = None) -> Encoded:
         """What `forward` makes of its input, half way."""
         if self.biases is None:
-            return Encoded(self.autoencoder.encode(ratings_BN, rated_BN), None)
+            return Encoded(self.autoencoder.encode(self.in_units(ratings_BN), rated_BN), None)
         assert rated_BN is not None, "biases need to know which columns are rated"
         row_bias_B1 = self.biases.row_bias(ratings_BN, rated_BN)
         left_BN = (ratings_BN - self.biases.everywhere(row_bias_B1)) * rated_BN
-        return Encoded(self.autoencoder.encode(left_BN, rated_BN), row_bias_B1)
+        return Encoded(self.autoencoder.encode(self.in_units(left_BN), rated_BN), row_bias_B1)
 
     def encode_sparse(
         self, pattern: Pattern, ratings_R: Tensor, visible_R: Tensor | None = None
@@ -322,22 +334,24 @@ class RatingPredictor(nn.Module):
         """The same of rows that hold `ratings_R` where they are rated; see `at_cells`."""
         rated_R = torch.ones_like(ratings_R) if visible_R is None else visible_R
         if self.biases is None:
-            code_BC = self.autoencoder.encode_sparse(pattern, ratings_R * rated_R, rated_R)
+            seen_R = self.in_units(ratings_R * rated_R)
+            code_BC = self.autoencoder.encode_sparse(pattern, seen_R, rated_R)
             return Encoded(code_BC, None)
         row_bias_B1 = self.biases.row_bias_sparse(pattern, ratings_R, rated_R)
         left_R = (ratings_R - self.biases.at_cells(row_bias_B1, pattern)) * rated_R
-        return Encoded(self.autoencoder.encode_sparse(pattern, left_R, rated_R), row_bias_B1)
+        code_BC = self.autoencoder.encode_sparse(pattern, self.in_units(left_R), rated_R)
+        return Encoded(code_BC, row_bias_B1)
 
     def decode(self, encoded: Encoded) -> Tensor:
         """B x N: the predicted ratings of every column."""
-        output_BN = self.autoencoder.decode(encoded.code_BC)
+        output_BN = self.out_of_units(self.autoencoder.decode(encoded.code_BC))
         if self.biases is None or encoded.row_bias_B1 is None:
             return output_BN
         return self.biases.everywhere(encoded.row_bias_B1) + output_BN
 
     def decode_cells(self, encoded: Encoded, wanted: Pattern) -> Tensor:
         """W: those of the wanted cells."""
-        output_W = self.autoencoder.decode_cells(encoded.code_BC, wanted)
+        output_W = self.out_of_units(self.autoencoder.decode_cells(encoded.code_BC, wanted))
         if self.biases is None or encoded.row_bias_B1 is None:
             return output_W
         return self.biases.at_cells(encoded.row_bias_B1, wanted) + output_W

@@ -182,6 +182,7 @@ class Bundle:
             config,
             self.biases,
             fold_in_ridge=member.fold_in_ridge,
+            unit=self.manifest.scale.unit,
             device=device,
             num_threads=num_threads,
         )

@@ -59,11 +59,11 @@ class Encoder(nn.Module):
         """B x H: the first layer's sums; B x 1: the rows' biases, if there are biases."""
         network, biases = self.network.autoencoder, self.network.biases
         if biases is None:
-            return (network.first_layer(ratings_BN, rated_BN),)
+            return (network.first_layer(self.network.in_units(ratings_BN), rated_BN),)
         assert rated_BN is not None, "biases need to know which columns are rated"
         bias_B1 = biases.row_bias(ratings_BN, rated_BN)
         left_BN = (ratings_BN - biases.everywhere(bias_B1)) * rated_BN
-        return network.first_layer(left_BN, rated_BN), bias_B1
+        return network.first_layer(self.network.in_units(left_BN), rated_BN), bias_B1
 
     def after_first(self, first_BH: Tensor, *bias_B1: Tensor) -> Tensor:
         """B x C: the code that belongs to them."""
@@ -82,12 +82,16 @@ class _InParts(nn.Module):
         self.encoder = Encoder(network)
         self.register_buffer("weight_MC", torch.from_numpy(column_codes(network)))
         self.activation = network.autoencoder.output_activation
+        self.unit = unit_after_products(network)
         self.scale = scale
 
     def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None = None) -> tuple[Tensor, ...]:
         first = self.encoder.first_layer(ratings_BM, rated_BM)
         codes_BC = self.encoder.after_first(*first)
-        predicted = clip(self.activation(codes_BC @ self.weight_MC.T), self.scale)
+        output_BM = self.activation(codes_BC @ self.weight_MC.T)
+        if self.unit != 1:
+            output_BM = output_BM * self.unit
+        predicted = clip(output_BM, self.scale)
         return *predicted, codes_BC, *first
 
 
@@ -126,7 +130,7 @@ def export_in_parts(
     np.save(folder / MOVIE_WEIGHTS, column_codes(network))
     apart = _parts_differ(parts, train, folder)
     largest = float(np.max([report.largest_difference, apart]))
-    return agreement(largest, report.num_probe_users, report.opset, config)
+    return agreement(largest, report.num_probe_users, report.opset, config, parts.scale)
 
 
 def write_products(folder: Path, config: ExportConfig) -> None:
@@ -142,11 +146,18 @@ def write_products(folder: Path, config: ExportConfig) -> None:
     write_product(folder / PRODUCT_GRAPH, matrices, config.opset)
 
 
+def unit_after_products(network: RatingPredictor) -> float:
+    """The part of a network's unit that its column codes do not hold: none if nothing bends it."""
+    is_linear = isinstance(network.autoencoder.output_activation, nn.Identity)
+    return 1.0 if is_linear else network.unit
+
+
 @torch.no_grad()
 def column_codes(network: RatingPredictor) -> Floats:
     """N x C: each column's weights in the last layer, its offset, and 1 for the rows' biases."""
-    weight_NH = network.autoencoder.last_weight()
-    offset_N1 = network.autoencoder.decoder_biases_H[-1][:, None]
+    unit = network.unit / unit_after_products(network)
+    weight_NH = unit * network.autoencoder.last_weight()
+    offset_N1 = unit * network.autoencoder.decoder_biases_H[-1][:, None]
     parts = [weight_NH, offset_N1]
     if network.biases is not None:
         baseline_N1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
@@ -158,7 +169,7 @@ def column_codes(network: RatingPredictor) -> Floats:
 def _first_layer(network: RatingPredictor) -> FirstLayer:
     """Its weights, as they count."""
     autoencoder = network.autoencoder
-    weight_MH = autoencoder.first_weight()
+    weight_MH = network.in_units(autoencoder.first_weight())
     rated_weight_MH = autoencoder.rated_weights_IH[0] if autoencoder.has_rated else weight_MH[:0]
     return FirstLayer(
         weight_MH=np.ascontiguousarray(weight_MH.numpy()),
@@ -172,7 +183,7 @@ def _parts_differ(parts: Parts, train: RatingMatrix, folder: Path) -> float:
     values_PM = probe_users(train.values_UM, parts.scale)
     ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
     probes = RatingMatrix(ids_P, train.movie_ids_M, values_PM)
-    model = open_model(folder, parts.config, parts.biases, device="cpu")
+    model = open_model(folder, parts.config, parts.biases, unit=parts.scale.unit, device="cpu")
     found_PM = model.predict(probes, {}, counted=True)
     unclipped_PM = open_graph(folder / GRAPH, "cpu").predict(values_PM).unclipped_BM
     return difference(unclipped_PM, found_PM, parts.scale)

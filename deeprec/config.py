@@ -370,7 +370,9 @@ class ExportConfig(_Section):
 
     opset: int = Field(20, ge=18, le=23)
     tolerance: float = Field(
-        1e-4, gt=0, description="largest difference to torch allowed, in rating units"
+        1e-4,
+        gt=0,
+        description="largest difference to torch allowed, in stars: quarters of the scale's width",
     )
 
 

@@ -94,7 +94,7 @@ def export_onnx(
         opset = write_graph(in_parts or clipped, inputs, outputs, unfinished, config.opset)
         probes_PM = probe_users(ratings_UM, scale)
         largest = _largest_difference(clipped, unfinished, probes_PM)
-        report = agreement(largest, probes_PM.shape[0], opset, config)
+        report = agreement(largest, probes_PM.shape[0], opset, config, scale)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -140,24 +140,29 @@ def write_graph(
 
 
 def agreement(
-    largest_difference: float, num_probe_users: int, opset: int, config: ExportConfig
+    largest_difference: float,
+    num_probe_users: int,
+    opset: int,
+    config: ExportConfig,
+    scale: RatingScale,
 ) -> ExportReport:
     """The report of an export whose graph agrees.
 
     Raises:
         ExportError: it does not.
     """
-    agrees = largest_difference <= config.tolerance  # not so for NaN, which a `>` would let pass
+    tolerance = config.tolerance * scale.unit
+    agrees = largest_difference <= tolerance  # not so for NaN, which a `>` would let pass
     if not agrees:
         raise ExportError(
             f"onnxruntime and torch differ by {largest_difference:.3g} rating units on one of "
-            f"{num_probe_users} probe users; export.tolerance allows {config.tolerance:.3g}. "
+            f"{num_probe_users} probe users; export.tolerance allows {tolerance:.3g}. "
             "Nothing was written; a network whose ratings run far off the scale is the usual cause"
         )
     return ExportReport(
         opset=opset,
         largest_difference=largest_difference,
-        tolerance=config.tolerance,
+        tolerance=tolerance,
         num_probe_users=num_probe_users,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from deeprec.bundles import Bundle
@@ -56,7 +57,7 @@ class FactoredPredictor:
         code_NK = np.zeros((len(known_N), weight_MC.shape[1] + 2), dtype=np.float32)
         code_NK[known_N, :-2] = weight_MC
         mean_M = bundle.manifest.global_mean + bundle.vocabulary.bias_M
-        code_NK[known_N, -2] = before_activation(mean_M, self.factors.activation)
+        code_NK[known_N, -2] = self._before_activation(mean_M)
         code_NK[~known_N, -1] = 1
         return code_NK
 
@@ -73,12 +74,16 @@ class FactoredPredictor:
         code_BK[~is_known_B, -2] = 1
         bias_B = np.where(is_known_B, bundle.biases.user_bias_U(inputs.values_UM), 0)
         mean_B = bundle.manifest.global_mean + bias_B
-        code_BK[:, -1] = before_activation(mean_B, self.factors.activation)
+        code_BK[:, -1] = self._before_activation(mean_B)
         return code_BK
 
     def products(self, code_BK: Floats) -> Floats:
         """B x N: predictions before activation and clip, in the order of those after them."""
         return self.factors.products(code_BK, self.movie_codes_NK)
+
+    def activated(self, products: Floats) -> Floats:
+        """Predictions before the clip, written over the products that they are of."""
+        return activate(products, self.factors.activation, self.factors.unit)
 
     def code_batches(self, users: RatingMatrix) -> Iterator[tuple[slice, Floats]]:
         """`user_codes` of all users, some rows at a time."""
@@ -95,7 +100,7 @@ class FactoredPredictor:
                 product_BN = self.products(code_SK[start : start + batch_size])
                 first = coded.start + start
                 rows = slice(first, first + len(product_BN))
-                yield rows, activate(product_BN, self.factors.activation)
+                yield rows, self.activated(product_BN)
 
     def unclipped_cells(
         self, users: RatingMatrix, wanted_UN: sparse.csr_array[np.float32], batch_size: int
@@ -115,7 +120,10 @@ class FactoredPredictor:
                 user_code_RK = code_SK[wanted.row[cells]]
                 movie_code_RK = self.movie_codes_NK[wanted.col[cells]]
                 product_R = np.einsum("rk,rk->r", user_code_RK, movie_code_RK)
-                yield activate(product_R, self.factors.activation)
+                yield self.activated(product_R)
+
+    def _before_activation(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        return before_activation(ratings, self.factors.activation, self.factors.unit)
 
 
 def scorer_of(predictor: Predictor) -> Predictor | FactoredPredictor:
@@ -142,11 +150,12 @@ def require_factors(bundle: Bundle, model: Model) -> Factors:
     if not _reaches_scale(factors, bundle):
         raise BundleError(
             f'{bundle.path}: score.storage = "factored" cannot keep ratings below '
-            f'{LOWEST_SELU:.2f} behind a SELU: use score.storage = "dense"'
+            f'{LOWEST_SELU * factors.unit:.2f} behind a SELU: use score.storage = "dense"'
         )
     return factors
 
 
 def _reaches_scale(factors: Factors, bundle: Bundle) -> bool:
     """Whether products come to any rating on the scale."""
-    return factors.activation != "selu" or bool(bundle.manifest.scale.minimum >= LOWEST_SELU)
+    lowest = LOWEST_SELU * factors.unit
+    return factors.activation != "selu" or bool(bundle.manifest.scale.minimum >= lowest)

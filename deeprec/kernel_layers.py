@@ -21,13 +21,20 @@ class MovieKernelRidge(nn.Module):
     """
 
     def __init__(
-        self, biases: DampedBiases, rated_weight: float, ridge: float, num_steps: int
+        self,
+        biases: DampedBiases,
+        rated_weight: float,
+        ridge: float,
+        num_steps: int,
+        *,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         self.biases = biases
         self.rated_weight = rated_weight
         self.ridge = ridge
         self.num_steps = num_steps
+        self.unit = unit
 
     def forward(
         self,
@@ -47,9 +54,10 @@ class MovieKernelRidge(nn.Module):
             counted_B1: 1 for users whose ratings are in the kernel, and must be taken out of it.
         """
         baseline_BM = self.biases(ratings_BM, rated_BM)
-        left_BM = (ratings_BM - baseline_BM) * rated_BM
+        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
         systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
-        predicted_BM: Tensor = baseline_BM + systems.kernel_times(systems.solve(self.num_steps))
+        output_BM = systems.kernel_times(systems.solve(self.num_steps))
+        predicted_BM: Tensor = baseline_BM + _out_of_units(output_BM, self.unit)
         return predicted_BM
 
     def unsolved(
@@ -61,7 +69,8 @@ class MovieKernelRidge(nn.Module):
         counted_B1: Tensor,
     ) -> Tensor:
         """B x 1: the share of what biases leave that the steps leave; arguments as of `forward`."""
-        left_BM = (ratings_BM - self.biases(ratings_BM, rated_BM)) * rated_BM
+        baseline_BM = self.biases(ratings_BM, rated_BM)
+        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
         systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
         rest_BM = left_BM - systems.times(systems.solve(self.num_steps))
         return (_dot(rest_BM, rest_BM) / _dot(left_BM, left_BM).clamp(min=_SMALLEST)).sqrt()
@@ -137,6 +146,8 @@ class UserKernelRidge(nn.Module):
         rated_MM: Tensor,
         rated_weight: float,
         count_power: float,
+        *,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         self.biases = biases
@@ -144,18 +155,27 @@ class UserKernelRidge(nn.Module):
         self.register_buffer("rated_MM", rated_MM)
         self.rated_weight = rated_weight
         self.count_power = count_power
+        self.unit = unit
 
     def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None) -> Tensor:
         """B x M: predicted ratings, not clipped to the scale."""
         assert rated_BM is not None, "biases need to know which columns are rated"
         baseline_BM = self.biases(ratings_BM, rated_BM)
-        left_BM = (ratings_BM - baseline_BM) * rated_BM
+        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
         scale_B1 = rated_BM.sum(dim=1, keepdim=True).clamp(min=1.0) ** -self.count_power
         added_BM = left_BM @ self.residual_MM + self.rated_weight * (rated_BM @ self.rated_MM)
-        predicted_BM: Tensor = baseline_BM + scale_B1 * added_BM
+        predicted_BM: Tensor = baseline_BM + _out_of_units(scale_B1 * added_BM, self.unit)
         return predicted_BM
 
 
 def _dot(a_BM: Tensor, b_BM: Tensor) -> Tensor:
     """B x 1: row by row."""
     return (a_BM * b_BM).sum(dim=1, keepdim=True)
+
+
+def _in_units(left_BM: Tensor, unit: float) -> Tensor:
+    return left_BM if unit == 1 else left_BM / unit
+
+
+def _out_of_units(added_BM: Tensor, unit: float) -> Tensor:
+    return added_BM if unit == 1 else added_BM * unit

@@ -3,7 +3,8 @@
 Features of a movie are its residuals, one a user, and beside them which users rated it; features
 of a user are the same over movies. Both are divided by a power of their count. Ratings that are
 missing stay missing: every regression runs over the rated cells of one user (or one movie) only,
-and never sees its own residuals among the features.
+and never sees its own residuals among the features. Residuals are counted in the unit of the rating
+scale, so that one penalty and one weight of the has-rated features mean the same on every scale.
 
 Shape legend: U users, M movies, R rated cells, V the raters of one movie.
 """
@@ -43,22 +44,25 @@ class MovieWeights:
 
 
 def residuals(
-    values_UM: sparse.csr_array[np.float32], biases: Biases
+    values_UM: sparse.csr_array[np.float32], biases: Biases, unit: float = 1.0
 ) -> sparse.csr_array[np.float32]:
-    """U x M: what mean, user bias and movie bias leave of every rating; same structure."""
+    """U x M: what mean and biases leave of every rating, counted in units; same structure."""
     row_R = np.repeat(np.arange(values_UM.shape[0]), np.diff(values_UM.indptr))
     known_R = biases.global_mean + biases.movie_bias_M[values_UM.indices]
     left_R = values_UM.data - known_R - biases.user_bias_U(values_UM)[row_R]
-    return with_values(values_UM, left_R)
+    return with_values(values_UM, left_R / unit)
 
 
 def movie_kernel(
-    values_UM: sparse.csr_array[np.float32], biases: Biases, config: "KernelRidgeConfig"
+    values_UM: sparse.csr_array[np.float32],
+    biases: Biases,
+    config: "KernelRidgeConfig",
+    unit: float = 1.0,
 ) -> MovieKernel:
     """The kernel of movies over all users' ratings: residuals' and has-rated features' products."""
     scale_M = _scales(np.bincount(values_UM.indices, minlength=values_UM.shape[1]), config)
     scale_R = scale_M[values_UM.indices]
-    left_UM = residuals(values_UM, biases)
+    left_UM = residuals(values_UM, biases, unit)
     residual_UM = with_values(values_UM, left_UM.data * scale_R)
     rated_UM = with_values(values_UM, config.rated_weight * scale_R)
     kernel_MM = (residual_UM.T @ residual_UM + rated_UM.T @ rated_UM).toarray()
@@ -70,6 +74,7 @@ def fit_movie_weights(
     biases: Biases,
     config: "KernelRidgeConfig",
     progress: Progress = silent,
+    unit: float = 1.0,
 ) -> MovieWeights:
     """One regression a movie over the users who rated it, each solved exactly.
 
@@ -82,7 +87,7 @@ def fit_movie_weights(
     num_movies = values_UM.shape[1]
     scale_U = _scales(np.diff(values_UM.indptr), config)
     scale_R = np.repeat(scale_U, np.diff(values_UM.indptr))
-    left_UM = residuals(values_UM, biases)
+    left_UM = residuals(values_UM, biases, unit)
     residual_UM = with_values(values_UM, left_UM.data * scale_R)
     rated_UM = with_values(values_UM, config.rated_weight * scale_R)
     kernel_UU = (residual_UM @ residual_UM.T + rated_UM @ rated_UM.T).toarray()

@@ -16,29 +16,30 @@ LOWEST_SELU = _SCALE * _ALPHA * _LEAST  # that `before_activation` gives a produ
 _CELLS_AT_ONCE = 2**17  # which stay in the cache from the first operation to the last
 
 
-def activate(products: Floats, activation: Activation) -> Floats:
+def activate(products: Floats, activation: Activation, unit: float = 1.0) -> Floats:
     """Predictions before the clip, written over the products that they are of.
 
-    Few products are negative where ratings are stars, so only those meet the exponential.
+    A SELU's are counted in `unit`; linear layers hold it in their weights. Few products are
+    negative where ratings are stars, so only those meet the exponential.
     """
     if activation == "identity":
         return products
-    flat = products.reshape(-1)
+    flat, scale = products.reshape(-1), _SCALE * np.float32(unit)
     for start in range(0, len(flat), _CELLS_AT_ONCE):
         part = flat[start : start + _CELLS_AT_ONCE]
         place_K = np.flatnonzero(part < 0)
-        negative_K = _SCALE * _ALPHA * np.expm1(part[place_K])
-        part *= _SCALE
+        negative_K = scale * _ALPHA * np.expm1(part[place_K])
+        part *= scale
         part[place_K] = negative_K
     return products
 
 
 def before_activation(
-    ratings: npt.NDArray[np.floating], activation: Activation
+    ratings: npt.NDArray[np.floating], activation: Activation, unit: float = 1.0
 ) -> npt.NDArray[np.floating]:
-    """What the activation makes these ratings of."""
+    """What `activate` makes these ratings of."""
     if activation == "identity":
         return ratings
-    positive = ratings / _SCALE
+    positive = ratings / (_SCALE * np.float32(unit))
     negative = np.log1p(np.clip(positive / _ALPHA, _LEAST, 0))
     return np.where(ratings > 0, positive, negative)

@@ -182,7 +182,9 @@ class FittedMovieKernel:
         }
         module = _ClippedKernel(self.module, material.scale).eval()
         opset = write_graph(module, inputs, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
-        model = open_model(folder, self.config, material.biases, device="cpu")
+        model = open_model(
+            folder, self.config, material.biases, unit=material.scale.unit, device="cpu"
+        )
         side = model.movie_side(material.train)
         given = [torch.from_numpy(side[name]) for name in (KERNEL, SCALE)]
         differences, unsolved = [], []
@@ -199,7 +201,7 @@ class FittedMovieKernel:
             unsolved.append(unsolved_P1.max())
         self._require_solved(float(np.max(unsolved)))
         largest = float(np.max(differences))  # which is NaN where one is; `max` would lose it
-        return agreement(largest, probes.num_users, opset, config)
+        return agreement(largest, probes.num_users, opset, config, material.scale)
 
     def _require_solved(self, unsolved: float) -> None:
         if unsolved > _MOST_UNSOLVED:  # what is no number agrees with nothing, as is said then
@@ -232,7 +234,9 @@ def _fit_recurrent(
     model: RecurrentConfig, train: TrainConfig, material: Material, keeping: Keeping
 ) -> FittedRecurrent:
     values_UM, days_R = material.train.values_UM, material.train.days_R
-    network = build_recurrent(model, values_UM, days_R, material.biases, train.seed)
+    network = build_recurrent(
+        model, values_UM, days_R, material.biases, train.seed, unit=material.scale.unit
+    )
     result = fit_recurrent(
         network,
         values_UM,
@@ -278,8 +282,9 @@ def build_network(model: AutoencoderConfig, material: Material, seed: int) -> Ra
     train_UN = _rows(material.train, model)
     autoencoder = Autoencoder(train_UN.shape[1], seed=seed, **options)
     if model.center == "none":
-        return RatingPredictor(autoencoder)
-    return RatingPredictor(autoencoder, _damped(_row_biases(model, material)))
+        return RatingPredictor(autoencoder, unit=material.scale.unit)
+    biases = _damped(_row_biases(model, material))
+    return RatingPredictor(autoencoder, biases, material.scale.unit)
 
 
 def _rows(ratings: RatingMatrix, model: AutoencoderConfig) -> sparse.csr_array[np.float32]:
@@ -322,17 +327,22 @@ def _fit_kernel_ridge(
     model: KernelRidgeConfig, material: Material, keeping: Keeping
 ) -> FittedUserKernel | FittedMovieKernel:
     result = FitResult(epochs=(), best_epoch=0, device="cpu")
-    biases = _damped(material.biases)
+    biases, unit = _damped(material.biases), material.scale.unit
     if model.orientation == "movies":
-        module = MovieKernelRidge(biases, model.rated_weight, model.ridge, model.solver_steps)
+        module = MovieKernelRidge(
+            biases, model.rated_weight, model.ridge, model.solver_steps, unit=unit
+        )
         return FittedMovieKernel(model, module, result)
-    weights = fit_movie_weights(material.train.values_UM, material.biases, model, keeping.progress)
+    weights = fit_movie_weights(
+        material.train.values_UM, material.biases, model, keeping.progress, unit
+    )
     linear = UserKernelRidge(
         biases,
         torch.from_numpy(weights.residual_MM),
         torch.from_numpy(weights.rated_MM),
         model.rated_weight,
         model.count_power,
+        unit=unit,
     )
     return FittedUserKernel(linear, result)
 
@@ -392,13 +402,14 @@ def _export_codes(
         fitted.config,
         material.biases,
         fold_in_ridge=fitted.fold_in_ridge,
+        unit=material.scale.unit,
         device="cpu",
     )
     probes = _probe_rows(material)
     found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
     expected_PM = _by_transpose(network, material.train, probes)
     largest = difference(expected_PM, found_PM, material.scale)
-    return agreement(largest, probes.num_users, opset, config)
+    return agreement(largest, probes.num_users, opset, config, material.scale)
 
 
 def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:

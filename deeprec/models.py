@@ -92,6 +92,10 @@ class Factors(Protocol):
     def activation(self) -> Activation:
         """What the products go through: increasing, and so without a say in the order."""
 
+    @property
+    def unit(self) -> float:
+        """What comes of them there is counted in it."""
+
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """B x C; arguments as of `Model.predict`."""
 
@@ -124,6 +128,7 @@ def open_model(
     biases: Biases,
     *,
     fold_in_ridge: float = 0.0,
+    unit: float = 1.0,
     device: Device = "auto",
     num_threads: int = 0,
 ) -> "Model":
@@ -134,6 +139,7 @@ def open_model(
         config: what was trained.
         biases: those fitted beside it.
         fold_in_ridge: penalty on the code of a user who is folded in; see `CodeModel`.
+        unit: of the scale that it predicts on.
         device: `cuda` insists.
         num_threads: of one operator; 0 takes all cores.
 
@@ -144,7 +150,7 @@ def open_model(
     if isinstance(config, RecurrentConfig):
         return open_recurrent_model(folder, device, num_threads)
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        factored = _open_factored(folder, config, biases, device, num_threads)
+        factored = _open_factored(folder, config, biases, device, num_threads, unit=unit)
         _check_movies(folder, len(factored.weights_MC), biases)
         return factored
     if ENCODER in files_of(config):
@@ -156,12 +162,18 @@ def open_model(
     graph = open_graph(folder / GRAPH, device, num_threads)
     _check_movies(folder, graph.num_columns, biases)
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
-        return KernelModel(graph, biases, config)
+        return KernelModel(graph, biases, config, unit)
     return VectorModel(graph)
 
 
 def _open_factored(
-    folder: Path, config: AutoencoderConfig, biases: Biases, device: Device, num_threads: int
+    folder: Path,
+    config: AutoencoderConfig,
+    biases: Biases,
+    device: Device,
+    num_threads: int,
+    *,
+    unit: float,
 ) -> "FactoredModel":
     return FactoredModel(
         first=FirstLayer.read(folder / USER_WEIGHTS),
@@ -170,6 +182,7 @@ def _open_factored(
         product=open_graph(folder / PRODUCT_GRAPH, device, num_threads),
         weights_MC=np.load(folder / MOVIE_WEIGHTS),
         activation=config.output_activation,
+        unit=1.0 if config.output_activation == "identity" else unit,
     )
 
 
@@ -249,7 +262,8 @@ class VectorModel:
 class FactoredModel:
     """A network taken apart: first layer, the graph up to the user's code, the last layer.
 
-    The first layer is worked out over what is rated; graphs take dense vectors.
+    The first layer is worked out over what is rated; graphs take dense vectors. A prediction is
+    counted in `unit` after its activation; where that is linear the weights hold it.
     """
 
     first: FirstLayer
@@ -258,6 +272,7 @@ class FactoredModel:
     product: Graph
     weights_MC: Floats
     activation: Activation
+    unit: float = 1.0
     looks_at_movies: bool = False
     needs_days: bool = False
 
@@ -269,7 +284,7 @@ class FactoredModel:
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Model`."""
         codes_BC = self.user_codes(users, side, counted=counted)
-        return activate(self.products(codes_BC, self.weights_MC), self.activation)
+        return activate(self.products(codes_BC, self.weights_MC), self.activation, self.unit)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
         """See `Factors`."""
@@ -298,12 +313,13 @@ class KernelModel:
     graph: Graph
     biases: Biases
     config: KernelRidgeConfig
+    unit: float = 1.0
     looks_at_movies: bool = True
     needs_days: bool = False
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """The kernel and its scales."""
-        kernel = movie_kernel(everyone.values_UM, self.biases, self.config)
+        kernel = movie_kernel(everyone.values_UM, self.biases, self.config, self.unit)
         return {KERNEL: kernel.kernel_MM, SCALE: kernel.scale_M}
 
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
@@ -332,6 +348,7 @@ class CodeModel:
     looks_at_movies: bool = True
     needs_days: bool = False
     activation: Activation = "identity"
+    unit: float = 1.0
 
     def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x C: the movies' codes."""

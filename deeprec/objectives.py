@@ -41,7 +41,10 @@ class RatedBatch:
 
 @dataclass(frozen=True)
 class Loss:
-    """What to descend, the plain sum of squared errors on the way, and the rows' codes."""
+    """What to descend, the plain sum of squared errors on the way, and the rows' codes.
+
+    The objective counts errors in the network's unit, `squared` in ratings.
+    """
 
     objective: Tensor
     squared: Tensor
@@ -78,7 +81,7 @@ def rated_loss(
     visible_R = _draw_visible(batch.rating_R, settings.hide_fraction)
     encoded = network.encode_sparse(batch.pattern, batch.rating_R, visible_R)
     predicted_R = network.decode_cells(encoded, batch.pattern)
-    squared_R = (predicted_R - batch.rating_R).square()
+    squared_R = network.in_units(predicted_R - batch.rating_R).square()
     if visible_R is None:
         weighted = settings.visible_weight * squared_R.sum()
         weight = squared_R.new_full((), settings.visible_weight * len(squared_R))
@@ -93,7 +96,7 @@ def rated_loss(
         objective = weighted / total(weight).clamp(min=_SMALLEST_WEIGHT)
     else:
         objective = weighted + share * _penalty(network.autoencoder, settings)
-    return Loss(objective, squared_R.detach().sum(), encoded)
+    return Loss(objective, squared_R.detach().sum() * network.unit**2, encoded)
 
 
 def masked_mse(predicted_BN: Tensor, actual_BN: Tensor, mask_BN: Tensor) -> Tensor:

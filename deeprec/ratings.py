@@ -20,6 +20,7 @@ Days = npt.NDArray[np.int32]
 Digests = npt.NDArray[np.uint64]
 
 UNDATED = int(np.iinfo(np.int32).min)  # in the place of the day of a rating without a date
+_WIDTH_OF_STARS = 4.0  # of a scale from 1 to 5
 _STEP_TOLERANCE = 1e-3  # of a step; float32 holds 4.1 no closer
 _ENTRIES_AT_ONCE = 2**18  # of a matrix, where each needs room beside it: these stay in the cache
 # Of SplitMix64 (Steele et al. 2014): what is added, then shifts and factors; one to one.
@@ -41,6 +42,11 @@ class RatingScale:
 
     def __str__(self) -> str:
         return describe_scale(self.minimum, self.maximum, self.step)
+
+    @property
+    def unit(self) -> float:
+        """What one star is on this scale: penalties, rates and tolerances are meant for stars."""
+        return (self.maximum - self.minimum) / _WIDTH_OF_STARS
 
     def admits(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which ratings stand on the scale; a value that is not finite never does."""

@@ -67,6 +67,7 @@ class RecurrentSide(nn.Module):
         num_columns: C.
         config: any object with the attributes of `RecurrentConfig`.
         generator: of the initial weights.
+        unit: in which the LSTM sees ratings.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RecurrentSide(nn.Module):
         num_columns: int,
         config: "RecurrentConfig",
         generator: torch.Generator,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         embedding_size, state_size = config.embedding_size, config.state_size
@@ -88,6 +90,7 @@ class RecurrentSide(nn.Module):
         self.affine_D = nn.Parameter(torch.zeros(config.num_dynamic))
         self.factors_NK = nn.Parameter(torch.zeros(num_rows, config.num_stationary))
         self.bias_N1 = nn.Parameter(torch.zeros(num_rows, 1))
+        self.unit = unit
         self.l2 = config.l2
         self.bias_l2 = config.bias_l2
 
@@ -102,7 +105,7 @@ class RecurrentSide(nn.Module):
             steps.column_R,
             self.embedding_CE,
             steps.rating_start_P,
-            per_sample_weights=steps.rating_R,
+            per_sample_weights=self._in_units(steps.rating_R),
             mode="sum",
         )
         embedded_PE = embedded_PE + steps.features_PF @ self.embedding_FE
@@ -113,7 +116,9 @@ class RecurrentSide(nn.Module):
         self, ratings_BC: Tensor, features_BF: Tensor, hidden_BH: Tensor, cell_BH: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The state after one step, B x H twice: as in `forward`, from ratings that are dense."""
-        embedded_BE = ratings_BC @ self.embedding_CE + features_BF @ self.embedding_FE
+        embedded_BE = (
+            self._in_units(ratings_BC) @ self.embedding_CE + features_BF @ self.embedding_FE
+        )
         in_GE, state_GH, in_G, state_G = self.lstm.all_weights[0]
         gates_BG = functional.linear(embedded_BE, in_GE, in_G)
         gates_BG = gates_BG + functional.linear(hidden_BH, state_GH, state_G)
@@ -147,6 +152,9 @@ class RecurrentSide(nn.Module):
         own = set(map(id, self.own_weights()))
         return [weight for weight in self.parameters() if id(weight) not in own]
 
+    def _in_units(self, ratings: Tensor) -> Tensor:
+        return ratings if self.unit == 1 else ratings / self.unit
+
 
 class RecurrentRecommender(nn.Module):
     """Users and movies that move in time.
@@ -155,9 +163,10 @@ class RecurrentRecommender(nn.Module):
         num_users: rows of the users, columns of the movies.
         num_movies: the other way round.
         clock: how days are cut into steps.
-        global_mean: added to every prediction; not trained.
+        global_mean: added to every prediction, counted in `unit`; not trained.
         config: any object with the attributes of `RecurrentConfig`.
         seed: of the initial weights.
+        unit: of the ratings: to all weights they are what they would be in stars.
     """
 
     global_mean: Tensor
@@ -171,11 +180,13 @@ class RecurrentRecommender(nn.Module):
         config: "RecurrentConfig",
         *,
         seed: int = 0,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.users = RecurrentSide(num_users, num_movies, config, generator)
-        self.movies = RecurrentSide(num_movies, num_users, config, generator)
+        self.users = RecurrentSide(num_users, num_movies, config, generator, unit)
+        self.movies = RecurrentSide(num_movies, num_users, config, generator, unit)
+        self.unit = unit
         self.clock = clock
         self.register_buffer("global_mean", torch.tensor(global_mean))
 
@@ -185,7 +196,8 @@ class RecurrentRecommender(nn.Module):
         movie_RK, movie_bias_R1 = self.movies.stationary(movies.row_R)
         biases_R = (user_bias_R1 + movie_bias_R1).squeeze(dim=1)
         moving_R = (users.dynamic_RD * movies.dynamic_RD).sum(dim=1)
-        return self.global_mean + biases_R + moving_R + (user_RK * movie_RK).sum(dim=1)
+        stationary_R = (user_RK * movie_RK).sum(dim=1)
+        return self.unit * (self.global_mean + biases_R + moving_R + stationary_R)
 
 
 def _uniform(size: int, shape: tuple[int, ...], generator: torch.Generator) -> nn.Parameter:

@@ -98,7 +98,8 @@ class _Step(nn.Module):
 def _write(network: RecurrentRecommender, folder: Path, opset: int) -> int:
     """The three files of a network; the opset of its graphs."""
     weights = {"users": _weights(network.users), "movies": _weights(network.movies)}
-    save_stationary(folder / STATIONARY, weights, network.clock, network.global_mean.item())
+    mean = network.global_mean.item()
+    save_stationary(folder / STATIONARY, weights, network.clock, mean, network.unit)
     _write_step(network.movies, folder / MOVIE_STEP, opset)
     return _write_step(network.users, folder / USER_STEP, opset)
 
@@ -142,23 +143,24 @@ def _compare(
     user_PL = codes.user_codes(users_PM, user_days_R, user_P)
     movie_PL = codes.movie_codes(movies_UP, movie_days_R, movie_P)
     differences = [
-        user_PL[:, : user_PD.shape[1]] - user_PD.numpy(),
-        movie_PL[:, : movie_PD.shape[1]] - movie_PD.numpy(),
+        user_PL[:, : user_PD.shape[1]] - network.unit * user_PD.numpy(),
+        network.unit * (movie_PL[:, : movie_PD.shape[1]] - movie_PD.numpy()),
         user_PL @ movie_PL.T - _predictions(network, user_P, user_PD, movie_P, movie_PD),
     ]
     largest = float(np.max([np.abs(difference).max() for difference in differences]))
-    agrees = largest <= config.tolerance  # not so for NaN, which a `>` would let pass
+    tolerance = config.tolerance * network.unit
+    agrees = largest <= tolerance  # not so for NaN, which a `>` would let pass
     if not agrees:
         raise ExportError(
             f"onnxruntime and torch differ by {largest:.3g} in a code or, in rating units, in a "
             f"prediction for one of {len(user_P)} probe users and {len(movie_P)} probe movies; "
-            f"export.tolerance allows {config.tolerance:.3g}. Nothing was written; states or "
+            f"export.tolerance allows {tolerance:.3g}. Nothing was written; states or "
             "factors that have grown very large are the usual cause"
         )
     return ExportReport(
         opset=opset,
         largest_difference=largest,
-        tolerance=config.tolerance,
+        tolerance=tolerance,
         num_probe_users=len(user_P),
     )
 

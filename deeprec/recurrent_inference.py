@@ -51,7 +51,7 @@ class SideWeights:
 
 
 def save_stationary(
-    path: Path, sides: Mapping[str, SideWeights], clock: Clock, global_mean: float
+    path: Path, sides: Mapping[str, SideWeights], clock: Clock, global_mean: float, unit: float
 ) -> None:
     """Write what `open_recurrent` reads beside the graphs; `sides` are named users and movies."""
     arrays = {
@@ -59,7 +59,8 @@ def save_stationary(
         for side in _SIDES
         for part in fields(SideWeights)
     }
-    np.savez(path, clock=np.array(astuple(clock)), global_mean=np.float32(global_mean), **arrays)
+    arrays |= {"global_mean": np.float32(global_mean), "unit": np.float32(unit)}
+    np.savez(path, clock=np.array(astuple(clock)), **arrays)
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ class CodeSide:
 
 @dataclass(frozen=True)
 class RecurrentCodes:
-    """Both sides, ready to run."""
+    """Both sides, ready to run; their weights and `global_mean` are counted in `unit`."""
 
     users: CodeSide
     movies: CodeSide
     clock: Clock
     global_mean: float
+    unit: float
     max_cells: int = _MAX_CELLS
 
     def user_codes(
@@ -131,7 +133,8 @@ class RecurrentCodes:
             user_sequences(values_UM, days_R, self.clock), self.max_cells
         )
         factors_UK, bias_U1 = self.users.stationary(row_U)
-        return np.hstack([dynamic_UD, factors_UK, bias_U1, np.ones_like(bias_U1)])
+        code_UL = np.hstack([dynamic_UD, factors_UK, bias_U1, np.ones_like(bias_U1)])
+        return code_UL * np.float32(self.unit)
 
     def movie_codes(
         self, values_UM: sparse.csr_array[np.float32], days_R: Days, row_M: Ids
@@ -170,7 +173,7 @@ def open_recurrent(
         with np.load(folder / STATIONARY, allow_pickle=False) as arrays:
             weights = {name: _side_weights(arrays, name) for name in _SIDES}
             clock = Clock(*(int(number) for number in arrays["clock"]))
-            global_mean = float(arrays["global_mean"])
+            global_mean, unit = float(arrays["global_mean"]), float(arrays["unit"])
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise BundleError(f"{folder / STATIONARY}: not a recurrent network's: {error}") from error
     return RecurrentCodes(
@@ -178,6 +181,7 @@ def open_recurrent(
         CodeSide(open_session(folder / MOVIE_STEP, device, num_threads), weights["movies"]),
         clock,
         global_mean,
+        unit,
         max_cells,
     )
 

@@ -28,6 +28,8 @@ def build_recurrent(
     days_R: Days | None,
     biases: Biases,
     seed: int,
+    *,
+    unit: float = 1.0,
 ) -> RecurrentRecommender:
     """A network whose states are random and whose stationary part predicts as PMF does.
 
@@ -39,17 +41,19 @@ def build_recurrent(
     """
     days_R = require_days(train_UM, days_R)
     clock = Clock.of(days_R, config.step_days)
-    network = RecurrentRecommender(*train_UM.shape, clock, biases.global_mean, config, seed=seed)
+    mean = biases.global_mean / unit
+    network = RecurrentRecommender(*train_UM.shape, clock, mean, config, seed=seed, unit=unit)
     user_bias_U = biases.user_bias_U(train_UM)
     left_UM = train_UM.copy()
     left_UM.data -= biases.global_mean + user_bias_U[rows_of(train_UM)]
     left_UM.data -= biases.movie_bias_M[train_UM.indices]
+    left_UM.data /= unit
     factors = fit_factors(left_UM, config.num_stationary, config.l2, _NUM_SWEEPS, seed)
     with torch.no_grad():
         network.users.factors_NK.copy_(torch.from_numpy(factors[0]))
         network.movies.factors_NK.copy_(torch.from_numpy(factors[1]))
-        network.users.bias_N1.copy_(torch.from_numpy(user_bias_U)[:, None])
-        network.movies.bias_N1.copy_(torch.from_numpy(biases.movie_bias_M)[:, None])
+        network.users.bias_N1.copy_(torch.from_numpy(user_bias_U / unit)[:, None])
+        network.movies.bias_N1.copy_(torch.from_numpy(biases.movie_bias_M / unit)[:, None])
     return network
 
 

@@ -185,7 +185,7 @@ def _take_turn(
         actual_R = torch.from_numpy(batch.rating_R).to(squared.device)
         error = (network(**moments) - actual_R).square().sum()
         row_B = torch.from_numpy(batch.row_B).to(squared.device)
-        loss = (error + halves[own].side.penalty(row_B)) / len(actual_R)
+        loss = (error / network.unit**2 + halves[own].side.penalty(row_B)) / len(actual_R)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

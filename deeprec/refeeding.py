@@ -72,10 +72,11 @@ class Refeeding:
             predicted_BN = network.decode(encoded)
             next_BN[rows] = predicted_BN.detach()
             squared = (predicted_BN - fed_rows_BN).square().sum()
-            return Loss(squared / (self.num_rows * fed_BN.shape[1]), squared.detach(), encoded)
+            num_cells = self.num_rows * fed_BN.shape[1]
+            return Loss(squared / (num_cells * network.unit**2), squared.detach(), encoded)
         with torch.no_grad():
             next_BN[rows] = network.decode(encoded)
         rated = self.rows.batch(self.place_B[rows])
         predicted_R = network.decode_cells(encoded, rated.pattern)
         squared = (predicted_R - rated.rating_R).square().sum()
-        return Loss(squared / self.num_ratings, squared.detach(), encoded)
+        return Loss(squared / (self.num_ratings * network.unit**2), squared.detach(), encoded)

@@ -15,7 +15,6 @@ import pyarrow as pa
 from deeprec.bundles import Bundle
 from deeprec.config import GROUP_ROWS, ScoreConfig
 from deeprec.factored import FactoredPredictor, scorer_of
-from deeprec.last_layer import activate
 from deeprec.prediction import (
     DECIMALS,
     Hundredths,
@@ -192,7 +191,7 @@ class FactoredStorage:
             rows = slice(start, start + self.config.batch_size)
             batch = users.select_rows(rows)
             best = _Best.of(batch, self.predictor.products(code_BK[rows]), top_n, barred_N)
-            ratings_K = activate(best.value_K, self.predictor.factors.activation)
+            ratings_K = self.predictor.activated(best.value_K)
             yield best.table(batch, ratings_K, bundle, self.schema)
 
     def create(self, scores: Database) -> None:
@@ -204,7 +203,10 @@ class FactoredStorage:
         scores.run_with("scores/factored/create_user_codes", nobody)
         ends = ends_in_hundredths(predictor.bundle.manifest.scale)
         lowest, highest = (end / 10**DECIMALS for end in ends)
-        scores.run("scores/factored/create_prediction_scale", lowest=lowest, highest=highest)
+        unit = self.predictor.factors.unit
+        scores.run(
+            "scores/factored/create_prediction_scale", lowest=lowest, highest=highest, unit=unit
+        )
         scores.run(f"scores/factored/{self.predictor.factors.activation}")
         scores.run("scores/factored/create_predicted_ratings")
 

@@ -175,7 +175,8 @@ def database_for(name: str, home: Home) -> Iterator[Database]:
             if name.startswith("scores/factored/") or "a_code" in name:
                 for codes in ("user", "movie"):
                     scores.run_with(f"scores/factored/create_{codes}_codes", empty_batch())
-                scores.run("scores/factored/create_prediction_scale", lowest=1, highest=5)
+                ends = {"lowest": 1, "highest": 5}
+                scores.run("scores/factored/create_prediction_scale", **ends, unit=1)
                 scores.run("scores/factored/identity")
             else:
                 scores.run_with("scores/dense/create_rating_blocks", empty_batch())

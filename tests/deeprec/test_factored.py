@@ -15,12 +15,13 @@ from deeprec.config import Config, load_config
 from deeprec.errors import BundleError, ExportError
 from deeprec.factored import FactoredPredictor, scorer_of
 from deeprec.home import Home
+from deeprec.ingestion import ingest
 from deeprec.last_layer import activate
 from deeprec.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 from deeprec.scoring import score
 from deeprec.training import train
-from deeprec.vectors import movie_ids, rating_matrix, read_users
+from deeprec.vectors import materialize, movie_ids, rating_matrix, read_users
 from deeprec.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -162,6 +163,39 @@ def test_the_view_holds_what_the_table_would(factored: tuple[Home, Path]) -> Non
         report.path,
         "select table_name from duckdb_tables() where table_name like '%codes' order by 1",
     )
+
+
+def test_on_a_scale_of_another_width_the_view_holds_what_the_table_would(tmp_path: Path) -> None:
+    ratings = [
+        f"{user},{movie},{20 + 20 * ((user * movie + user) % 5)}"
+        for user in range(20)
+        for movie in range(12)
+        if (user + movie) % 3
+    ]
+    source = tmp_path / "ratings.csv"
+    source.write_text("\n".join(["user_id,movie_id,rating", *ratings, "99,7000,20"]) + "\n")
+    config = load_config(
+        None,
+        [
+            "model.hidden_layers=[6, 4]",  # which ends in SELU
+            "train.num_epochs=2",
+            "train.device=cpu",
+            "ingest.scale={minimum=-40, maximum=100}",  # lower than a SELU reaches in stars
+            "split.test_fraction=0.3",
+        ],
+    )
+    home = Home(tmp_path / "home")
+    ingest(home, [str(source)], config)
+    materialize(home, config)
+    bundle = train(home, config).bundle
+    dense = score(home, told(bundle, "dense"))
+    kept = Path(shutil.copy(dense.path, tmp_path / "dense.duckdb"))
+    factored = score(home, told(bundle, "factored"))
+    for table in ("predicted_ratings", "recommendations"):
+        sql = f"select user_id, movie_id, predicted_rating::double from {table} order by 1, 2"
+        expected, found = np.array(query(kept, sql)), np.array(query(factored.path, sql))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=0.0101)
+    assert [(35.0,)] == query(factored.path, "select unit from prediction_scale")
 
 
 def test_a_recommendation_is_rated_as_the_view_rates_it(factored: tuple[Home, Path]) -> None:

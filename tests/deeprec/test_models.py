@@ -23,6 +23,8 @@ from deeprec.config import (
     BiasConfig,
     ExportConfig,
     KernelRidgeConfig,
+    MemberModelConfig,
+    RecurrentConfig,
     TrainConfig,
 )
 from deeprec.epochs import FitResult
@@ -384,3 +386,77 @@ def test_a_graph_of_other_movies_is_refused(export: Export, material: Material) 
     fewer = replace(material.biases, movie_bias_M=np.zeros(3, dtype=np.float32))
     with pytest.raises(BundleError, match="the graph takes 7 movies, the vocabulary has 3"):
         open_model(folder, config, fewer, device="cpu")
+
+
+RECURRENT = RecurrentConfig(embedding_size=3, state_size=3, num_dynamic=2, num_stationary=2)
+LBFGS = TrainConfig(optimizer="lbfgs", learning_rate=1, loss="sum", l2=0.3, device="cpu")
+ADAM = TrainConfig(optimizer="adam", learning_rate=0.01, weight_decay=0.1, device="cpu")
+TRAINED: dict[str, tuple[MemberModelConfig, TrainConfig]] = {
+    "users": (KINDS["users"], ADAM),
+    "users, linear, re-fed": (
+        AutoencoderConfig(hidden_layers=(4,), output_activation="identity"),
+        ADAM.model_copy(update={"refeed_steps": 1}),
+    ),
+    "users, sigmoid, hidden": (
+        AutoencoderConfig(hidden_layers=(4,), output_activation="sigmoid"),
+        ADAM.model_copy(update={"hide_fraction": 0.3}),
+    ),
+    "users, all options": (KINDS["users, all options"], LBFGS),
+    "users, re-fed to themselves": (
+        AutoencoderConfig(hidden_layers=(4,), center="biases"),
+        ADAM.model_copy(update={"refeed_steps": 1, "refeed_target": "output"}),
+    ),
+    "movies": (KINDS["movies"], LBFGS),
+    "movies, centred": (KINDS["movies, centred"], LBFGS),
+    "movies, kernels": (KINDS["movies, kernels"], LBFGS),
+    "kernel over movies": (KINDS["kernel over movies"], ADAM),
+    "kernel over users": (KINDS["kernel over users"], ADAM),
+    "recurrent": (RECURRENT, ADAM),
+}
+LEFT_BY_BIASES = [name for name in TRAINED if name.startswith("kernel") or "centred" in name]
+
+
+def moved(ratings: RatingMatrix, factor: float, added: float) -> RatingMatrix:
+    """The same on another scale; each on a day of its own."""
+    values_UM = ratings.values_UM.copy()
+    values_UM.data = (factor * values_UM.data + added).astype(np.float32)
+    days_R = np.arange(values_UM.nnz, dtype=np.int32)
+    return replace(ratings, values_UM=values_UM, days_R=days_R)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_model_of_ratings_on_another_scale_is_the_same_model(
+    name: str, material: Material, everyone: RatingMatrix, tmp_path: Path
+) -> None:
+    """To the bit, nearly, where nothing is added and the factor is a power of two."""
+    config, told = TRAINED[name]
+    other = (20.0, 3.0) if name in LEFT_BY_BIASES else (0.25, 0.0)
+    found = []
+    for a, b in ((1.0, 0.0), other):
+        scale = RatingScale(a * STARS.minimum + b, a * STARS.maximum + b)
+        assert a == scale.unit
+        train = moved(material.train, a, b)
+        dev = train.select_ratings(np.arange(train.num_ratings) % 3 == 0)
+        material_here = replace(material_of(train), scale=scale, dev=dev)
+        settings = told.model_copy(update={"num_epochs": 3})
+        fitted = fit_member(config, settings, material_here, Keeping())
+        folder = tmp_path / str(a)
+        folder.mkdir()
+        report = fitted.export(folder, material_here, ExportConfig())
+        assert report.tolerance == pytest.approx(1e-4 * a)
+        model = open_model(
+            folder,
+            config,
+            material_here.biases,
+            fold_in_ridge=fitted.fold_in_ridge,
+            unit=scale.unit,
+            device="cpu",
+        )
+        here = moved(everyone, a, b)
+        predicted_UM = model.predict(here, model.movie_side(here), counted=True)
+        rmse = [[e.train_rmse, e.dev_rmse or 0] for e in fitted.result.epochs]
+        found.append(((predicted_UM - b) / a, np.array(rmse) / a))
+    (expected_UM, expected_rmse), (found_UM, found_rmse) = found
+    tolerance = 1e-3 if name in LEFT_BY_BIASES else 1e-5
+    np.testing.assert_allclose(found_UM, expected_UM, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found_rmse, expected_rmse, rtol=tolerance)

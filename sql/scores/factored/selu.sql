@@ -1,3 +1,4 @@
 -- Makes `output_activation`, what products of codes go through: here SELU (Klambauer et al. 2017).
 create or replace macro output_activation(x) as
-1.0507009873554805 * if(x > 0, x, 1.6732632423543772 * (exp(x) - 1));
+(select prediction_scale.unit from prediction_scale)
+* 1.0507009873554805 * if(x > 0, x, 1.6732632423543772 * (exp(x) - 1));
