@@ -113,6 +113,7 @@ def test_the_command_prints_a_row_for_each_number_of_workers() -> None:
         assert sorted(percentiles, key=float) == percentiles
 
 
+@pytest.mark.long
 def test_the_command_holds_what_is_simulated_against_what_is_measured(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.simulate_night", "--measure", str(tmp_path / "h")]
     done = subprocess.run(
