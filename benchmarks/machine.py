@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from deeprec.cores import num_cores
+
 _CPU_INFO = Path("/proc/cpuinfo")
 _PACKAGES = ("deeprec", "numpy", "scipy", "torch", "onnxruntime-gpu", "onnxruntime")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LK_NUM_THREADS")
@@ -33,7 +35,7 @@ def this_machine() -> Machine:
     """The one that this runs on."""
     versions = {name: installed_version(name) for name in _PACKAGES}
     return Machine(
-        num_cores=_num_cores(),
+        num_cores=num_cores(),
         cpu=_cpu_model(),
         system=f"{platform.system()} {platform.machine()}",
         versions={"python": platform.python_version()}
@@ -48,12 +50,6 @@ def installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _num_cores() -> int:
-    """Those of the process; where the system does not tell, all."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from deeprec.dense_layers import linear, widened
 from deeprec.sparse_layers import Pattern, dense_at_cells, sparse_times_dense
+from deeprec.units import in_units, out_of_units
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "selu": functional.selu,
@@ -282,11 +283,11 @@ class RatingPredictor(nn.Module):
 
     def in_units(self, ratings: Tensor) -> Tensor:
         """The same, counted in `unit`."""
-        return ratings if self.unit == 1 else ratings / self.unit
+        return in_units(ratings, self.unit)
 
     def out_of_units(self, output: Tensor) -> Tensor:
         """The way back."""
-        return output if self.unit == 1 else output * self.unit
+        return out_of_units(output, self.unit)
 
     @property
     def needs_rated(self) -> bool:

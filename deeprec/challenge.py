@@ -107,7 +107,11 @@ def compare(
     bundles = {_CHALLENGER: challenger} | ({_CHAMPION: champion} if champion else {})
     for bundle in bundles.values():
         _require_comparable(bundle, challenger, part)
-    held_out = HeldOut.of(known_to(challenger, ratings), held_out_ratings)
+    asked = {
+        bundle.manifest.trained_on: HeldOut.of(known_to(bundle, ratings), held_out_ratings)
+        for bundle in bundles.values()
+    }
+    held_out = asked[challenger.manifest.trained_on]
     if not held_out.ratings.num_ratings:
         raise BundleError(
             f"{challenger.path}: the split leaves no {part} rating to compare models on; give it "
@@ -115,10 +119,9 @@ def compare(
         )
     predictions = {}
     for name, bundle in bundles.items():
-        known = known_to(bundle, ratings)
-        asked = HeldOut.of(known, held_out_ratings)
-        predictor = Predictor.over(bundle, bundle.model(told.device), known)
-        predictions[name] = model_predictions_R(predictor, asked, told, progress)
+        predictor = Predictor.over(bundle, bundle.model(told.device), known_to(bundle, ratings))
+        own_held_out = asked[bundle.manifest.trained_on]
+        predictions[name] = model_predictions_R(predictor, own_held_out, told, progress)
     predictions[BIAS] = bias_predictions_R(challenger, held_out)
     opponent = _CHAMPION if champion else BIAS
     scale = challenger.manifest.scale

@@ -149,9 +149,7 @@ def evaluate_bundle(
     }
     scale = bundle.manifest.scale
     figures, groups = measure(held_out, predictions, BIAS, scale, config)
-    rankings = (
-        _rankings(predictor, held_out, known, config, lists, progress=progress) if lists else ()
-    )
+    rankings = _rankings(predictor, held_out, config, lists, progress) if lists else ()
     return EvaluateReport(
         bundle_id=bundle.manifest.bundle_id,
         part=part,
@@ -164,17 +162,15 @@ def evaluate_bundle(
 def _rankings(
     predictor: Predictor,
     held_out: HeldOut,
-    known: RatingMatrix,
     config: EvaluateConfig,
     lists: ScoreConfig,
-    *,
     progress: Progress,
 ) -> tuple[Ranking, ...]:
     """The lists by the model and those by popularity; none where nobody liked a movie."""
     chosen = choose_users(held_out, predictor.bundle.manifest.scale, config)
     if not chosen.train.num_users:
         return ()
-    num_by_movie_N, size = known.num_by_movie_M, config.batch_size
+    num_by_movie_N, size = predictor.num_ratings_N, config.batch_size
     batches = {
         MODEL: scorer_of(predictor).unclipped_batches(chosen.train, size),
         POPULARITY: by_popularity(chosen.train, num_by_movie_N, size),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deeprec.autoencoder import DampedBiases
+from deeprec.units import in_units, out_of_units
 
 _SMALLEST = 1e-12  # below every square that still matters; keeps 0 / 0 at 0
 
@@ -36,15 +37,29 @@ class MovieKernelRidge(nn.Module):
         self.num_steps = num_steps
         self.unit = unit
 
-    def forward(
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """B x M: predicted ratings, not clipped to the scale; of the inputs of `_systems`."""
+        baseline_BM, systems = self._systems(*inputs)
+        output_BM = systems.kernel_times(systems.solve(self.num_steps))
+        predicted_BM: Tensor = baseline_BM + out_of_units(output_BM, self.unit)
+        return predicted_BM
+
+    def unsolved(self, *inputs: Tensor) -> Tensor:
+        """B x 1: the share of what biases leave that the steps leave; of the same inputs."""
+        _, systems = self._systems(*inputs)
+        left_BM = systems.left_BM
+        rest_BM = left_BM - systems.times(systems.solve(self.num_steps))
+        return (_dot(rest_BM, rest_BM) / _dot(left_BM, left_BM).clamp(min=_SMALLEST)).sqrt()
+
+    def _systems(
         self,
         ratings_BM: Tensor,
         rated_BM: Tensor,
         kernel_MM: Tensor,
         scale_M: Tensor,
         counted_B1: Tensor,
-    ) -> Tensor:
-        """B x M: predicted ratings, not clipped to the scale.
+    ) -> tuple[Tensor, "_Systems"]:
+        """B x M: what biases say; and the users' systems.
 
         Args:
             ratings_BM: the ratings; 0 where unrated.
@@ -54,37 +69,9 @@ class MovieKernelRidge(nn.Module):
             counted_B1: 1 for users whose ratings are in the kernel, and must be taken out of it.
         """
         baseline_BM = self.biases(ratings_BM, rated_BM)
-        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
-        systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
-        output_BM = systems.kernel_times(systems.solve(self.num_steps))
-        predicted_BM: Tensor = baseline_BM + _out_of_units(output_BM, self.unit)
-        return predicted_BM
-
-    def unsolved(
-        self,
-        ratings_BM: Tensor,
-        rated_BM: Tensor,
-        kernel_MM: Tensor,
-        scale_M: Tensor,
-        counted_B1: Tensor,
-    ) -> Tensor:
-        """B x 1: the share of what biases leave that the steps leave; arguments as of `forward`."""
-        baseline_BM = self.biases(ratings_BM, rated_BM)
-        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
-        systems = self._systems(left_BM, rated_BM, kernel_MM, scale_M, counted_B1)
-        rest_BM = left_BM - systems.times(systems.solve(self.num_steps))
-        return (_dot(rest_BM, rest_BM) / _dot(left_BM, left_BM).clamp(min=_SMALLEST)).sqrt()
-
-    def _systems(
-        self,
-        left_BM: Tensor,
-        rated_BM: Tensor,
-        kernel_MM: Tensor,
-        scale_M: Tensor,
-        counted_B1: Tensor,
-    ) -> "_Systems":
+        left_BM = in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
         own_scale_BM = scale_M * counted_B1
-        return _Systems(
+        systems = _Systems(
             left_BM=left_BM,
             rated_BM=rated_BM,
             kernel_MM=kernel_MM,
@@ -92,6 +79,7 @@ class MovieKernelRidge(nn.Module):
             own_rated_BM=self.rated_weight * rated_BM * own_scale_BM,
             ridge=self.ridge,
         )
+        return baseline_BM, systems
 
 
 @dataclass(frozen=True)
@@ -161,21 +149,13 @@ class UserKernelRidge(nn.Module):
         """B x M: predicted ratings, not clipped to the scale."""
         assert rated_BM is not None, "biases need to know which columns are rated"
         baseline_BM = self.biases(ratings_BM, rated_BM)
-        left_BM = _in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
+        left_BM = in_units((ratings_BM - baseline_BM) * rated_BM, self.unit)
         scale_B1 = rated_BM.sum(dim=1, keepdim=True).clamp(min=1.0) ** -self.count_power
         added_BM = left_BM @ self.residual_MM + self.rated_weight * (rated_BM @ self.rated_MM)
-        predicted_BM: Tensor = baseline_BM + _out_of_units(scale_B1 * added_BM, self.unit)
+        predicted_BM: Tensor = baseline_BM + out_of_units(scale_B1 * added_BM, self.unit)
         return predicted_BM
 
 
 def _dot(a_BM: Tensor, b_BM: Tensor) -> Tensor:
     """B x 1: row by row."""
     return (a_BM * b_BM).sum(dim=1, keepdim=True)
-
-
-def _in_units(left_BM: Tensor, unit: float) -> Tensor:
-    return left_BM if unit == 1 else left_BM / unit
-
-
-def _out_of_units(added_BM: Tensor, unit: float) -> Tensor:
-    return added_BM if unit == 1 else added_BM * unit

@@ -41,12 +41,13 @@ from deeprec.registry import (
 )
 from deeprec.runs import is_published
 from deeprec.scoring import ScoreShards, score, score_on_threads
-from deeprec.vectors import data_digest, materialize
+from deeprec.vectors import data_digest, is_made_of, materialize, record_made
 from deeprec.vetting import check_drift, largest_drift
 from deeprec.warehouse import Database, open_warehouse
 
 _SECONDS_A_DAY = 86_400
 _BY = "nightly"
+_CHECKS = "checks"  # made of the ratings that went through them last
 
 Said = tuple[Outcome, str]
 Perform = Callable[[str, Callable[[], Said]], Said]
@@ -187,7 +188,7 @@ class _Night:
         config = self.config.checks
         with self._warehouse() as warehouse:
             digest = data_digest(warehouse)
-            if warehouse.rows("nights/checked") == [(digest,)]:
+            if is_made_of(warehouse, _CHECKS, digest):
                 return Outcome.SKIPPED, "the ratings are those that were checked last"
             num_ratings, num_before = warehouse.row("vectors/counts")[2:]
             num_arrived = max(0, num_ratings - num_before) if num_before else 0
@@ -205,8 +206,7 @@ class _Night:
             record_checks(warehouse, self.night_id, results)
         require_healthy(results, "the ratings")
         with self._warehouse() as warehouse, warehouse.transaction():
-            warehouse.run("nights/forget_checked")
-            warehouse.run("nights/record_checked", data_digest=digest)
+            record_made(warehouse, _CHECKS, digest)
         return _checked(results)
 
     def _refresh(self) -> Said:

@@ -51,9 +51,14 @@ class Predictor:
         """Which movies the model was trained on."""
         return np.isin(self.movie_ids_N, self.bundle.vocabulary.movie_ids_M)
 
+    @property
+    def num_ratings_N(self) -> Ids:
+        """How often each movie of the warehouse was rated in training."""
+        return self.bundle.vocabulary.num_ratings_N(self.movie_ids_N)
+
     def barred_N(self, min_ratings: int) -> npt.NDArray[np.bool_]:
-        """Which movies of the warehouse were rated less often in training."""
-        return self.bundle.vocabulary.num_ratings_N(self.movie_ids_N) < min_ratings
+        """Which of them were rated less often than that."""
+        return self.num_ratings_N < min_ratings
 
     def batches(self, users: RatingMatrix, batch_size: int) -> Iterator[tuple[slice, Scores]]:
         """Scores of every movie of the warehouse for all users, a batch of rows at a time."""

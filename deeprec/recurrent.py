@@ -33,6 +33,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from deeprec.sequences import NUM_FEATURES, UNKNOWN, Clock
+from deeprec.units import in_units
 
 if TYPE_CHECKING:
     from deeprec.config import RecurrentConfig
@@ -105,7 +106,7 @@ class RecurrentSide(nn.Module):
             steps.column_R,
             self.embedding_CE,
             steps.rating_start_P,
-            per_sample_weights=self._in_units(steps.rating_R),
+            per_sample_weights=in_units(steps.rating_R, self.unit),
             mode="sum",
         )
         embedded_PE = embedded_PE + steps.features_PF @ self.embedding_FE
@@ -117,7 +118,7 @@ class RecurrentSide(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The state after one step, B x H twice: as in `forward`, from ratings that are dense."""
         embedded_BE = (
-            self._in_units(ratings_BC) @ self.embedding_CE + features_BF @ self.embedding_FE
+            in_units(ratings_BC, self.unit) @ self.embedding_CE + features_BF @ self.embedding_FE
         )
         in_GE, state_GH, in_G, state_G = self.lstm.all_weights[0]
         gates_BG = functional.linear(embedded_BE, in_GE, in_G)
@@ -151,9 +152,6 @@ class RecurrentSide(nn.Module):
         """What belongs to all rows: embeddings, LSTM and affine map."""
         own = set(map(id, self.own_weights()))
         return [weight for weight in self.parameters() if id(weight) not in own]
-
-    def _in_units(self, ratings: Tensor) -> Tensor:
-        return ratings if self.unit == 1 else ratings / self.unit
 
 
 class RecurrentRecommender(nn.Module):

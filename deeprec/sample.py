@@ -1,7 +1,6 @@
 """A synthetic data set on disk in the Netflix Prize layouts; what is in it is drawn elsewhere."""
 
 import io
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.ahead import in_turn
+from deeprec.cores import num_cores
 from deeprec.errors import SourceError
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids
@@ -99,7 +99,7 @@ def write_sample(
         ratings = [draw(movie) for movie in batch]
         return _Batch(batch, ratings, _as_lines(users.ids_U, ratings))
 
-    for batch in in_turn(make, _batches(movies.num_ratings_M), os.cpu_count() or 1):
+    for batch in in_turn(make, _batches(movies.num_ratings_M), num_cores()):
         for movie, ratings, lines in zip(batch.movies, batch.ratings, batch.lines, strict=True):
             _append(_rating_file(building, layout, movie + 1), movie + 1, lines)
             tally.add(ratings)

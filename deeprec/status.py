@@ -16,6 +16,7 @@ from deeprec.live import read_metrics
 from deeprec.nights import Night, NightStep, Outcome, read_nights, read_steps
 from deeprec.progress import Progress, silent
 from deeprec.registry import find_champion
+from deeprec.vectors import USER_VECTORS, is_made_of
 from deeprec.warehouse import Database, open_database, read_warehouse
 
 _SECONDS_AN_HOUR = 3600
@@ -154,7 +155,8 @@ def _due(warehouse: Database) -> tuple[str, ...]:
     """What waits for the next night."""
     due = []
     num_ratings, num_in_vectors = warehouse.row("vectors/counts")[2:]
-    if warehouse.rows("vectors/built_from") != warehouse.rows("ratings/data_digest"):
+    (digest,) = warehouse.row("ratings/data_digest")
+    if not is_made_of(warehouse, USER_VECTORS, digest):
         due.append(f"vectors of {num_ratings:,} ratings; there are some of {num_in_vectors:,}")
     (num_arrived,) = warehouse.row("live/num_arrived")
     if num_arrived:

@@ -38,6 +38,7 @@ from deeprec.touched_users import find_touched, is_worth_it, renew_lists
 from deeprec.user_lists import fill_lists, user_ranges
 from deeprec.warehouse import Database, open_warehouse, require_warehouse
 
+USER_VECTORS = "user_vectors"  # as its relation is called
 _PARTS = list(Part)
 _LOG = logging.getLogger(__name__)
 
@@ -151,6 +152,17 @@ def data_digest(warehouse: Database) -> str:
     return str(digest)
 
 
+def is_made_of(warehouse: Database, relation: str, digest: str) -> bool:
+    """Whether a relation was made of just these ratings."""
+    return warehouse.rows("materializations/made_of", relation=relation) == [(digest,)]
+
+
+def record_made(warehouse: Database, relation: str, digest: str) -> None:
+    """Enter what a relation has been made of; in a transaction."""
+    warehouse.run("materializations/forget", relation=relation)
+    warehouse.run("materializations/record", relation=relation, data_digest=digest, built_at=_now())
+
+
 def current_digest(warehouse: Database) -> str:
     """The digest of the ratings, after a check that the vectors were built from them.
 
@@ -158,7 +170,7 @@ def current_digest(warehouse: Database) -> str:
         WarehouseError: the vectors are missing or older than the ratings.
     """
     digest = data_digest(warehouse)
-    if warehouse.rows("vectors/built_from") != [(digest,)]:
+    if not is_made_of(warehouse, USER_VECTORS, digest):
         raise WarehouseError(
             "there are no user vectors of these ratings; run `deeprec materialize` first, with the "
             "same --as-of where there is one"
@@ -285,7 +297,7 @@ def _part_codes(parts: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
 
 def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> int | None:
     """Bring `user_vectors` up to date; how many users' were built again, None if it was."""
-    if warehouse.rows("vectors/built_from") == [(digest,)]:
+    if is_made_of(warehouse, USER_VECTORS, digest):
         return None
     if find_touched(warehouse) and is_worth_it(warehouse):
         num_rebuilt = renew_lists(warehouse, progress)
@@ -296,8 +308,7 @@ def _refresh_vectors(warehouse: Database, digest: str, progress: Progress) -> in
     for what in ("files", "movies"):
         warehouse.run(f"vectors/forget_{what}")
         warehouse.run(f"vectors/record_{what}")
-    warehouse.run("vectors/forget")
-    warehouse.run("vectors/record", data_digest=digest, built_at=_now())
+    record_made(warehouse, USER_VECTORS, digest)
     _, _, num_ratings, num_in_vectors = warehouse.row("vectors/counts")
     assert num_ratings == num_in_vectors, (num_ratings, num_in_vectors)
     return int(num_rebuilt)

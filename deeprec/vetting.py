@@ -14,6 +14,7 @@ from deeprec.drift import (
 from deeprec.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
 from deeprec.runs import ScoringPlan, Totals
+from deeprec.vectors import USER_VECTORS, is_made_of
 from deeprec.warehouse import Database
 
 _HUNDREDTHS = 100
@@ -43,7 +44,7 @@ def vet_against_ratings(
     scores: Database, warehouse: Database, plan: ScoringPlan, config: ChecksConfig
 ) -> tuple[CheckResult, ...]:
     """What the ratings tell of the run's file; nothing once they are others than it was made of."""
-    if warehouse.rows("vectors/built_from") != [(plan.data_digest,)]:
+    if not is_made_of(warehouse, USER_VECTORS, plan.data_digest):
         return ()
     recommendations = scores.table("scores/recommendations")
     return check_recommendations(warehouse, recommendations, config)

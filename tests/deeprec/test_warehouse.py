@@ -28,6 +28,9 @@ sys.stdin.read()
 """
 
 
+ROW = {"relation": "user_vectors", "data_digest": "x", "built_at": "2026-01-01"}
+
+
 def test_a_new_home_gets_a_warehouse_with_nothing_in_it(home: Home) -> None:
     with open_warehouse(home) as warehouse:
         assert (0, 0, 0, 0) == warehouse.row("vectors/counts")
@@ -39,16 +42,16 @@ def test_a_transaction_is_all_or_nothing(home: Home) -> None:
 
         def fail() -> None:
             with warehouse.transaction():
-                warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+                warehouse.run("materializations/record", **ROW)
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
             fail()
-        assert [] == warehouse.rows("vectors/built_from")
+        assert [] == warehouse.rows("materializations/made_of", relation="user_vectors")
         with warehouse.transaction():
-            warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+            warehouse.run("materializations/record", **ROW)
     with open_warehouse(home) as warehouse:
-        assert [("x",)] == warehouse.rows("vectors/built_from")
+        assert [("x",)] == warehouse.rows("materializations/made_of", relation="user_vectors")
 
 
 def test_an_absent_file_is_not_made_by_a_reader(tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_another_process_that_holds_the_file_is_waited_for_then_named(home: Home
             pass
         holder.kill()
     with open_warehouse(home, IMPATIENT) as warehouse:
-        assert [] == warehouse.rows("vectors/built_from")
+        assert [] == warehouse.rows("materializations/made_of", relation="user_vectors")
 
 
 def test_a_folder_in_the_files_place_is_not_taken_for_a_lock(tmp_path: Path) -> None:
@@ -112,14 +115,14 @@ def test_a_warehouse_of_another_schema_is_refused(home: Home) -> None:
 
 def test_a_warehouse_of_the_layout_before_is_read_and_brought_up_to_date(home: Home) -> None:
     with open_warehouse(home) as warehouse:
-        warehouse.run("vectors/record", data_digest="x", built_at="2026-01-01")
+        warehouse.run("materializations/record", **ROW)
     with duckdb.connect(home.warehouse) as connection:
         connection.execute("drop table experiment_requests")
         connection.execute("update warehouse_info set schema_version = 3")
     with read_warehouse(home) as warehouse:
-        assert [("x",)] == warehouse.rows("vectors/built_from")
+        assert [("x",)] == warehouse.rows("materializations/made_of", relation="user_vectors")
     with open_warehouse(home) as warehouse:
-        assert [("x",)] == warehouse.rows("vectors/built_from")
+        assert [("x",)] == warehouse.rows("materializations/made_of", relation="user_vectors")
         assert [] == warehouse.rows("experiments/cells", experiment="any")
         assert (SCHEMA_VERSION,) == warehouse.row("warehouse/version")
 

@@ -1,0 +1,3 @@
+-- Forgets from which ratings a relation was built.
+delete from materializations
+where relation = $relation;

@@ -1,3 +1,0 @@
--- Forgets from which ratings `user_vectors` was built.
-delete from materializations
-where relation = 'user_vectors';
