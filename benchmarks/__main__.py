@@ -9,11 +9,11 @@ from rich.console import Console
 
 from benchmarks import accuracy
 from benchmarks.report import as_text
+from deeprec.commands.terminal import show_progress
 from deeprec.config import load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
-from deeprec.sample import write_sample
-from deeprec.terminal import show_progress
+from deeprec.samples.sample import write_sample
 
 _CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"
 _BENCHMARKS = (accuracy,)

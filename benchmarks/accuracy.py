@@ -21,15 +21,15 @@ from benchmarks.peers import PEERS
 from benchmarks.peers.floors import DampedBiases
 from benchmarks.report import AccuracyReport, SystemFigures, as_line, as_text
 from benchmarks.systems import measure_floors, measure_peer, read_settings, settings_of
+from deeprec.commands.terminal import show_progress
 from deeprec.config import Config, load_config
 from deeprec.errors import ConfigError, DeeprecError
 from deeprec.home import Home
-from deeprec.ingestion import ingest
+from deeprec.ingestion.ingest import ingest
 from deeprec.progress import Progress, silent
 from deeprec.splits import Part
-from deeprec.terminal import show_progress
-from deeprec.vectors import materialize, read_scale, read_split
-from deeprec.warehouse import open_warehouse
+from deeprec.vectors.materialize import materialize, read_scale, read_split
+from deeprec.warehouse.database import open_warehouse
 
 
 def compare_accuracy(

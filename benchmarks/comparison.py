@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.peers import Peer, Predict, Settings
 from benchmarks.peers.adapter import triples
-from deeprec.metrics import Errors
+from deeprec.metrics.accuracy import Errors
 from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.splits import Part
-from deeprec.vectors import SplitRatings
+from deeprec.vectors.materialize import SplitRatings
 
 _Result = TypeVar("_Result")
 

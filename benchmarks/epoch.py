@@ -27,15 +27,15 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES
 from benchmarks.training import dense_pass, plain_network
-from deeprec.autoencoder import Autoencoder, RatingPredictor
 from deeprec.config import load_config
-from deeprec.dense_layers import linear
-from deeprec.device import resolve_device
 from deeprec.home import Home
+from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
+from deeprec.networks.dense_layers import linear
 from deeprec.splits import Part
-from deeprec.trainer import fit
-from deeprec.vectors import read_scale, read_split
-from deeprec.warehouse import read_warehouse
+from deeprec.training.device import resolve_device
+from deeprec.training.trainer import fit
+from deeprec.vectors.materialize import read_scale, read_split
+from deeprec.warehouse.database import read_warehouse
 
 _NETWORKS = (((128, 256, 256), 0), ((512, 512, 1024), 1))  # widths, re-fed steps
 _NETFLIX_USERS, _NETFLIX_RATINGS = 480_189, 98_000_000

@@ -9,16 +9,16 @@ import numpy as np
 from benchmarks.comparison import Seconds, timed
 from benchmarks.machine import installed_version
 from benchmarks.report import SystemFigures, answered_by_biases
-from deeprec.bundles import open_bundle
 from deeprec.config import Config, EvaluateConfig, with_bundle
-from deeprec.evaluation import MODEL, evaluate
+from deeprec.evaluation.evaluate import MODEL, evaluate
 from deeprec.home import Home
-from deeprec.prediction import Predictor
+from deeprec.models.bundles import open_bundle
+from deeprec.models.prediction import Predictor
+from deeprec.models.registry import Evaluation
 from deeprec.progress import Progress
-from deeprec.registry import Evaluation
 from deeprec.splits import Part
-from deeprec.training import TrainReport, train
-from deeprec.vectors import SplitRatings
+from deeprec.training.train import TrainReport, train
+from deeprec.vectors.materialize import SplitRatings
 
 
 @dataclass(frozen=True)

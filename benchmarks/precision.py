@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.machine import this_machine
 from benchmarks.processes import measured
-from deeprec.training import TrainReport
+from deeprec.training.train import TrainReport
 
 _PRECISIONS = ("float32", "bfloat16")
 

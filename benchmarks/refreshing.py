@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.machine import this_machine
 from benchmarks.processes import Usage, measured
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
 
 _USERS_OF_NETFLIX, _MOVIES, _RATINGS_OF_NETFLIX = 480_189, 17_770, 100_480_507
 _FORGET = "delete from materializations; delete from vector_files; delete from vector_movies"

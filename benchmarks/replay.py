@@ -20,14 +20,14 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.machine import this_machine
-from deeprec.champions import rollback
 from deeprec.config import Config, load_config
 from deeprec.home import Home
-from deeprec.ingestion import ingest
-from deeprec.nightly import NightReport, run_night
+from deeprec.ingestion.ingest import ingest
+from deeprec.nights.champions import rollback
+from deeprec.nights.nightly import NightReport, run_night
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import Role
-from deeprec.warehouse import open_database
+from deeprec.warehouse.database import open_database
 
 _NUM_NIGHTS = 10
 _SETTINGS = (

@@ -27,8 +27,8 @@ from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES, run_night
 from deeprec.config import Config, load_config
 from deeprec.home import Home
-from deeprec.runs import ScoringPlan, prepare_run, run_place
-from deeprec.scoring import score_shard
+from deeprec.scoring.runs import ScoringPlan, prepare_run, run_place
+from deeprec.scoring.score import score_shard
 
 _SMALL_ENOUGH = 0.05  # of a shard's seconds
 _SIZES = (8, 32, 128, 512)  # users a shard

@@ -34,10 +34,10 @@ from benchmarks.processes import measured
 from benchmarks.simulation import Cluster, Costs, Seconds, simulate_nights
 from deeprec.config import Config, load_config
 from deeprec.home import Home
-from deeprec.publishing import publish_run
-from deeprec.runs import prepare_run
-from deeprec.sample import write_sample
-from deeprec.scoring import score_shard
+from deeprec.samples.sample import write_sample
+from deeprec.scoring.publishing import publish_run
+from deeprec.scoring.runs import prepare_run
+from deeprec.scoring.score import score_shard
 
 _PERCENTILES = (50, 95, 99)
 _MEASURED_WORKERS = (1, 2, 4)

@@ -25,11 +25,11 @@ from scipy import sparse
 from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES
 from benchmarks.training import draw_users
-from deeprec.code_export import write_products
 from deeprec.config import ExportConfig
-from deeprec.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
-from deeprec.models import PRODUCT_GRAPH
-from deeprec.prediction import best_unrated
+from deeprec.export.codes import write_products
+from deeprec.models.exported import PRODUCT_GRAPH
+from deeprec.models.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
+from deeprec.models.prediction import best_unrated
 from deeprec.ratings import Floats, RatingMatrix
 
 _TOP_N = 10

@@ -24,14 +24,14 @@ from scipy import sparse
 from torch import nn
 
 from benchmarks.machine import this_machine
-from deeprec.allocation import kept_memory
-from deeprec.autoencoder import Autoencoder, RatingPredictor
-from deeprec.batches import DenseBatches
 from deeprec.config import TrainConfig
-from deeprec.objectives import masked_mse
+from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
+from deeprec.networks.batches import DenseBatches
 from deeprec.ratings import RatingScale, index_type
-from deeprec.synthetic import draw_movies
-from deeprec.trainer import fit
+from deeprec.samples.synthetic import draw_movies
+from deeprec.training.allocation import kept_memory
+from deeprec.training.objectives import masked_mse
+from deeprec.training.trainer import fit
 
 _NUM_MOVIES = 17_770
 _RATINGS_A_USER = 200

@@ -14,13 +14,13 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
+from deeprec.commands.experiments import experiment_app
+from deeprec.commands.models import models_app
+from deeprec.commands.options import HomeOption, JsonOption, SetOption
+from deeprec.commands.running import diagnostics, run_stages, stage_named, tell
+from deeprec.commands.stages import import_stage
 from deeprec.errors import ConfigError, DeeprecError
-from deeprec.experiment_commands import experiment_app
-from deeprec.model_commands import models_app
-from deeprec.options import HomeOption, JsonOption, SetOption
 from deeprec.progress import Progress
-from deeprec.running import diagnostics, run_stages, stage_named, tell
-from deeprec.stages import import_stage
 
 app = typer.Typer(
     name="deeprec",
@@ -31,8 +31,9 @@ app = typer.Typer(
 )
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(models_app, name="models")
-_INGEST = "ingestion.ingest"
-_SCORE = "scoring.score"
+_INGEST = "ingestion.ingest.ingest"
+_SCORE = "scoring.score.score"
+_SCORE_NEWCOMERS = "scoring.newcomers.score_newcomers"
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of a named run configuration.")
@@ -106,7 +107,7 @@ def materialize(
     as_json: JsonOption = False,
 ) -> None:
     """Build one vector a user, and divide the ratings into train, dev and test."""
-    stage = stage_named("vectors.materialize")
+    stage = stage_named("vectors.materialize.materialize")
     run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
@@ -121,7 +122,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model and export it as a bundle."""
-    stage = stage_named("training.train")
+    stage = stage_named("training.train.train")
     run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
@@ -136,7 +137,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the newest bundle on held-out ratings (evaluate.part = test or dev)."""
-    stage = stage_named("evaluation.evaluate")
+    stage = stage_named("evaluation.evaluate.evaluate")
     run_stages([stage], home, config, override, protocol, as_of=as_of, as_json=as_json)
 
 
@@ -160,7 +161,7 @@ def score(
     if output and not ratings:
         raise ConfigError("--output goes with --ratings; all users' predictions are published")
     people = {"sources": ratings, "output": output}
-    stage = stage_named("newcomers.score_newcomers", **people) if ratings else stage_named(_SCORE)
+    stage = stage_named(_SCORE_NEWCOMERS, **people) if ratings else stage_named(_SCORE)
     told = _with_top(override, top)
     run_stages([stage], home, config, told, as_of=as_of, as_json=as_json)
 
@@ -179,7 +180,7 @@ def explain(
 ) -> None:
     """Say which of a user's ratings moved a prediction, and by how much each."""
     asked = {"user_id": user, "movie_id": movie, "sources": ratings or ()}
-    stage = stage_named("explaining.explain", **asked)
+    stage = stage_named("scoring.explaining.explain", **asked)
     run_stages([stage], home, config, _with_top(override, top), as_json=as_json)
 
 
@@ -195,9 +196,9 @@ def pipeline(
 ) -> None:
     """Do it all: ingest, materialize, train, evaluate, score."""
     names = (
-        "vectors.materialize",
-        "training.train",
-        "evaluation.evaluate_held_out",
+        "vectors.materialize.materialize",
+        "training.train.train",
+        "evaluation.evaluate.evaluate_held_out",
         _SCORE,
     )
     stages = [stage_named(_INGEST, sources=sources), *(stage_named(name) for name in names)]
@@ -223,7 +224,7 @@ def nightly(
     ratings along. Steps whose inputs did not change are skipped; broken files are held back.
     """
     day = night_of.date() if night_of else None
-    stage = stage_named("nightly.run_night", sources=sources, night_of=day)
+    stage = stage_named("nights.nightly.run_night", sources=sources, night_of=day)
     run_stages([stage], home, config, override, as_json=as_json)
 
 
@@ -236,7 +237,9 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """How things stand; exits with 0 when all is well, 1 with a warning, 2 when it is critical."""
-    told = run_stages([stage_named("status.status")], home, config, override, as_json=as_json)
+    told = run_stages(
+        [stage_named("nights.status.status")], home, config, override, as_json=as_json
+    )
     raise typer.Exit(getattr(told, "exit_code", 0))
 
 
@@ -252,7 +255,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write a night as one HTML page that opens offline."""
-    stage = stage_named("night_page.report", night=night)
+    stage = stage_named("pages.night.report", night=night)
     run_stages([stage], home, config, override, as_json=as_json)
 
 
@@ -268,7 +271,7 @@ def reproduce(
     as_json: JsonOption = False,
 ) -> None:
     """Train and score again what a past run was made of, and say what came out the same."""
-    stage = stage_named("reproduction.reproduce", run_id=run)
+    stage = stage_named("nights.reproduction.reproduce", run_id=run)
     run_stages([stage], home, config, override, as_json=as_json)
 
 
@@ -294,7 +297,7 @@ def sample(
     """
 
     def write(progress: Progress) -> BaseModel:
-        report: BaseModel = import_stage("sample").write_sample(
+        report: BaseModel = import_stage("samples.sample").write_sample(
             folder,
             num_users=users,
             num_movies=movies,

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact
 
-from deeprec.bootstrap import CONFIDENCE
-from deeprec.breakdowns import Dimension, breakdown_tables
-from deeprec.evaluation import EvaluateReport
-from deeprec.ingestion import IngestReport, SourceReport
-from deeprec.publishing import ScoreReport
-from deeprec.ranking import RARELY_RATED
-from deeprec.vectors import MaterializeReport
+from deeprec.evaluation.evaluate import EvaluateReport
+from deeprec.evaluation.ranking import RARELY_RATED
+from deeprec.ingestion.ingest import IngestReport, SourceReport
+from deeprec.metrics.bootstrap import CONFIDENCE
+from deeprec.metrics.breakdowns import Dimension, breakdown_tables
+from deeprec.scoring.publishing import ScoreReport
+from deeprec.vectors.materialize import MaterializeReport
 
 if TYPE_CHECKING:
-    from deeprec.training import TrainReport
+    from deeprec.training.train import TrainReport
 
 _DIGEST_SHOWN = 12  # hexadecimal digits; enough to tell data sets apart
 _MARKUP = re.compile(r"[\\`*_\[\]|~]")  # within a line; without brackets no link or picture
@@ -110,7 +110,7 @@ def split_page(report: MaterializeReport) -> Page:
 
 def model_page(report: "TrainReport") -> Page:
     """The model beside its floors on dev, and its learning curve."""
-    from deeprec.plots import learning_curve  # noqa: PLC0415 - drawing is for trainers only
+    from deeprec.pages.plots import learning_curve  # noqa: PLC0415 - drawing is for trainers only
 
     facts = [
         ("data", _data_link(report.data_digest)),
@@ -271,7 +271,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _breakdowns(report: EvaluateReport) -> Iterator[str]:
     """Calibration as a picture, and each dimension as a table."""
-    from deeprec.plots import calibration_plot  # noqa: PLC0415 - drawing is not for each worker
+    from deeprec.pages.plots import calibration_plot  # noqa: PLC0415 - drawing is not for each worker
 
     for broken_down in breakdown_tables(report.groups):
         yield f"## By {broken_down.dimension.meaning}"

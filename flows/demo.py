@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from deeprec.commands.terminal import show_progress
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
+from deeprec.models.registry import read_evaluations
 from deeprec.progress import Progress
-from deeprec.publishing import ScoreReport
-from deeprec.registry import read_evaluations
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
+from deeprec.scoring.publishing import ScoreReport
 from deeprec.splits import Part
-from deeprec.terminal import show_progress
-from deeprec.warehouse import open_database, open_warehouse, statement
+from deeprec.warehouse.database import open_database, open_warehouse, statement
 from flows.embedded import start_server
 
 CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"

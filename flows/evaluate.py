@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from deeprec.evaluation import EvaluateReport, evaluate_held_out
+from deeprec.evaluation.evaluate import EvaluateReport, evaluate_held_out
 from flows.artifacts import metrics_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress

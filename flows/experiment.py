@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from deeprec.experiment_sets import ExperimentConfig
+from deeprec.experiments.sets import ExperimentConfig
 from deeprec.home import Home
 from flows.artifacts import Page, publish
 from flows.experiment_artifacts import experiment_page
@@ -14,7 +14,7 @@ from flows.progress import RunProgress
 from flows.retries import stage
 
 if TYPE_CHECKING:
-    from deeprec.experiments import ExperimentReport
+    from deeprec.experiments.experiment import ExperimentReport
 
 
 @flow(name="experiment-flow", timeout_seconds=7 * 24 * 3600)
@@ -46,7 +46,7 @@ def experiment_flow(
 @stage("experiment", retry_after_s=60)
 def run_cells(home: Home, told: ExperimentConfig) -> "ExperimentReport":
     """A retry goes on with the cells that are missing."""
-    from deeprec.experiments import run_experiment  # noqa: PLC0415 - torch takes 3 s
+    from deeprec.experiments.experiment import run_experiment  # noqa: PLC0415 - torch takes 3 s
 
     return run_experiment(home, told, RunProgress())
 
@@ -54,9 +54,9 @@ def run_cells(home: Home, told: ExperimentConfig) -> "ExperimentReport":
 @task(name="report", cache_policy=NO_CACHE)
 def write_page(home: Home, experiment: str) -> Page:
     """The page that opens offline as a file, and what it shows as an artifact."""
-    from deeprec.cells import experiments_home  # noqa: PLC0415 - as above
-    from deeprec.report_page import write_report  # noqa: PLC0415 - draws
-    from deeprec.report_sections import read_page  # noqa: PLC0415
+    from deeprec.experiments.cells import experiments_home  # noqa: PLC0415 - as above
+    from deeprec.pages.report import write_report  # noqa: PLC0415 - draws
+    from deeprec.pages.report_sections import read_page  # noqa: PLC0415
 
     cells_home = experiments_home(home)
     written = write_report(cells_home, experiment)

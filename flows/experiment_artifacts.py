@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from flows.artifacts import Page, as_key, as_text, table
 
 if TYPE_CHECKING:
-    from deeprec.comparison import SystemFigures
-    from deeprec.report_sections import ExperimentPage, Section
+    from deeprec.experiments.comparison import SystemFigures
+    from deeprec.pages.report_sections import ExperimentPage, Section
 
 _HEADER = ("system", "seeds", "epochs", "dev", "test", "bias floor", "published", "verdict")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from deeprec.ingestion import IngestReport, ingest
+from deeprec.ingestion.ingest import IngestReport, ingest
 from flows.artifacts import ingest_page, publish
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from deeprec.vectors import MaterializeReport, materialize
+from deeprec.vectors.materialize import MaterializeReport, materialize
 from flows.artifacts import publish, split_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from deeprec.night_page import NightView
+from deeprec.pages.night import NightView
 from flows.artifacts import Page, table
 
 _NUM_DAYS = 14

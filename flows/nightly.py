@@ -11,10 +11,10 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 
 from deeprec.errors import DeeprecError
-from deeprec.night_page import read_view
-from deeprec.nightly import NightFailedError, NightReport, Said, run_night
-from deeprec.nights import Outcome
-from deeprec.scoring import score_on_threads
+from deeprec.nights.nightly import NightFailedError, NightReport, Said, run_night
+from deeprec.pages.night import read_view
+from deeprec.scoring.score import score_on_threads
+from deeprec.warehouse.nights import Outcome
 from flows.artifacts import publish
 from flows.night_artifacts import night_pages
 from flows.parameters import Project, locate_project

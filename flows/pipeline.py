@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from deeprec.publishing import ScoreReport
+from deeprec.scoring.publishing import ScoreReport
 from flows.evaluate import evaluate_flow
 from flows.ingest import ingest_flow
 from flows.materialize import materialize_flow

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError, DeeprecError
+from deeprec.models.bundles import installed_versions
 
 _LOOPBACK = "127.0.0.1"
 _ANSWERS_WITHIN_S = 30.0  # a cluster that is started along with the run is not there at once

@@ -8,12 +8,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
-from deeprec import scoring
-from deeprec.bundles import installed_versions
+from deeprec.models.bundles import installed_versions
 from deeprec.progress import Progress
-from deeprec.publishing import ScoreReport
-from deeprec.runs import ScoringPlan
-from deeprec.shards import ShardReport
+from deeprec.scoring import score as scoring
+from deeprec.scoring.publishing import ScoreReport
+from deeprec.scoring.runs import ScoringPlan
+from deeprec.scoring.shards import ShardReport
 from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project
 from flows.progress import RunProgress

@@ -11,7 +11,7 @@ from flows.progress import RunProgress
 from flows.retries import stage
 
 if TYPE_CHECKING:
-    from deeprec.training import TrainReport
+    from deeprec.training.train import TrainReport
 
 
 @flow(name="train-flow", timeout_seconds=48 * 3600)
@@ -27,6 +27,6 @@ def train_flow(
 @stage("train", retry_after_s=60)
 def fit_and_export(project: Project) -> "TrainReport":
     """A retry resumes from the last checkpoint."""
-    from deeprec.training import train  # noqa: PLC0415 - torch takes 3 s and much memory
+    from deeprec.training.train import train  # noqa: PLC0415 - torch takes 3 s and much memory
 
     return train(project.home, project.config, RunProgress())

@@ -19,10 +19,10 @@ import typer  # noqa: F401
 from torch._export import utils
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-import deeprec.experiments
-import deeprec.nightly
-import deeprec.training  # noqa: F401
-from deeprec.onnx_files import quiet_exporter
+import deeprec.experiments.experiment
+import deeprec.nights.nightly
+import deeprec.training.train  # noqa: F401
+from deeprec.export.onnx_files import quiet_exporter
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from deeprec.home import Home
-from deeprec.warehouse import Database, open_database, open_warehouse, sql_root, statement
+from deeprec.shipped import sql_root
+from deeprec.warehouse.database import Database, open_database, open_warehouse, statement
 
 NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")

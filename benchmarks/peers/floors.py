@@ -5,7 +5,7 @@ from pydantic import Field
 
 from benchmarks.peers import Predict
 from benchmarks.peers.adapter import Adapter
-from deeprec.baselines import fit_biases
+from deeprec.models.baselines import fit_biases
 from deeprec.ratings import Floats, Ids, RatingMatrix
 
 

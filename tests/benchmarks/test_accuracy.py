@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.peers import PEERS, builder
 from benchmarks.report import AccuracyReport
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
 from deeprec.splits import Part
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from benchmarks.peers.floors import DampedBiases, GlobalMean
 from deeprec.errors import MetricError
 from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
 from deeprec.splits import Part
-from deeprec.vectors import SplitRatings
+from deeprec.vectors.materialize import SplitRatings
 
 NUM_USERS, NUM_MOVIES = 12, 8
 NAN = float("nan")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from deeprec.bundles import open_bundle, write_manifest
 from deeprec.config import BlendConfig, Config, load_config
 from deeprec.home import Home
-from deeprec.ingestion import ingest
-from deeprec.training import train
-from deeprec.vectors import materialize
+from deeprec.ingestion.ingest import ingest
+from deeprec.models.bundles import open_bundle, write_manifest
+from deeprec.training.train import train
+from deeprec.vectors.materialize import materialize
 
 if TYPE_CHECKING:
     from tests.conftest import MakeOnce

@@ -20,11 +20,11 @@ from ruamel.yaml import YAML
 
 from deeprec.config import load_config
 from deeprec.home import Home
-from deeprec.ingestion import ingest
-from deeprec.sample import write_sample
-from deeprec.scoring import score
-from deeprec.training import train
-from deeprec.vectors import materialize
+from deeprec.ingestion.ingest import ingest
+from deeprec.samples.sample import write_sample
+from deeprec.scoring.score import score
+from deeprec.training.train import train
+from deeprec.vectors.materialize import materialize
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 POSTER = DEPLOYMENTS / "config" / "poster.toml"

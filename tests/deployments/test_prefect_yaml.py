@@ -10,7 +10,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from ruamel.yaml import YAML
 
 from deeprec.config import load_config
-from deeprec.experiment_sets import load_systems
+from deeprec.experiments.sets import load_systems
 
 PROJECT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load(PROJECT / "deployments" / "prefect.yaml")[

@@ -13,10 +13,10 @@ import pytest
 
 from deeprec.config import load_config
 from deeprec.home import Home
-from deeprec.ingestion import ingest
+from deeprec.ingestion.ingest import ingest
 from deeprec.progress import silent
-from deeprec.sample import write_sample
-from deeprec.vectors import materialize
+from deeprec.samples.sample import write_sample
+from deeprec.vectors.materialize import materialize
 
 PROJECT = Path(__file__).parents[2]
 POSTER = PROJECT / "deployments" / "config" / "poster.toml"

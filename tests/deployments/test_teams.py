@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from deeprec.errors import ConfigError
 from deeprec.home import Home
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
 from flows import teams
 from flows.teams import for_team, locate_home, print_deployments
 

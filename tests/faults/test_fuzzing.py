@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from deeprec.config import IngestConfig, load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
-from deeprec.ingestion import ingest
+from deeprec.ingestion.ingest import ingest
 from deeprec.readers import read_files
 from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files

@@ -72,7 +72,7 @@ from datetime import date
 from pathlib import Path
 from deeprec.config import Config
 from deeprec.home import Home
-from deeprec.nightly import run_night
+from deeprec.nights.nightly import run_night
 place, folder, config = sys.argv[1:]
 def perform(step, work):
     with open(f"{place}/steps", "a") as file:

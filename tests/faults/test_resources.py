@@ -16,7 +16,7 @@ import pytest
 
 from deeprec.config import Config, load_config
 from deeprec.home import Home
-from deeprec.nightly import NightReport, run_night
+from deeprec.nights.nightly import NightReport, run_night
 
 SETTINGS = [
     "name=small",

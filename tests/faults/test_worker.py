@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from deeprec.home import Home
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 AUTOMATIONS = DEPLOYMENTS / "automations"

@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from deeprec import scoring
 from deeprec.config import Config
 from deeprec.home import Home
 from deeprec.places import open_store
-from deeprec.publishing import ScoreReport, publish_run
+from deeprec.scoring import score as scoring
+from deeprec.scoring.publishing import ScoreReport, publish_run
 from flows.embedded import start_server
 
 NUM_USERS, NUM_MOVIES = 100, 20

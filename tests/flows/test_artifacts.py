@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from deeprec.breakdowns import Dimension, Group
-from deeprec.bundles import Member
-from deeprec.evaluation import EvaluateReport
-from deeprec.ingestion import IngestReport, SourceReport
-from deeprec.partition import ListedCounts
-from deeprec.protocols import Comparison
-from deeprec.publishing import ScoreReport
-from deeprec.ranking import Ranking
-from deeprec.registry import Epoch, Evaluation
+from deeprec.evaluation.evaluate import EvaluateReport
+from deeprec.evaluation.ranking import Ranking
+from deeprec.ingestion.ingest import IngestReport, SourceReport
+from deeprec.metrics.breakdowns import Dimension, Group
+from deeprec.models.bundles import Member
+from deeprec.models.registry import Epoch, Evaluation
+from deeprec.scoring.publishing import ScoreReport
 from deeprec.splits import Part
-from deeprec.training import TrainReport
-from deeprec.vectors import MaterializeReport
+from deeprec.training.train import TrainReport
+from deeprec.vectors.materialize import MaterializeReport
+from deeprec.vectors.partition import ListedCounts
+from deeprec.vectors.protocols import Comparison
 from flows.artifacts import (
     Markdown,
     Page,

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from deeprec.bundles import installed_versions
 from deeprec.config import ScoreConfig
 from deeprec.errors import ConfigError
 from deeprec.home import Home
+from deeprec.models.bundles import installed_versions
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deeprec.home import Home
-from deeprec.sample import write_sample
+from deeprec.samples.sample import write_sample
 
 pytestmark = pytest.mark.server
 

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from deeprec.comparison import compare
 from deeprec.config import Config, PublishedConfig
-from deeprec.report_pictures import Picture
-from deeprec.report_sections import ExperimentPage, Section
+from deeprec.experiments.comparison import compare
+from deeprec.pages.report_pictures import Picture
+from deeprec.pages.report_sections import ExperimentPage, Section
 from flows.experiment_artifacts import experiment_page
 
 PUBLISHED = PublishedConfig(rmse=0.831, data="ML-1M", protocol="random-90-10", source="a paper")

@@ -49,7 +49,7 @@ from pathlib import Path
 from cluster_program import SETTINGS, write_ratings
 from deeprec.config import load_config
 from deeprec.home import Home
-from deeprec.nightly import run_night
+from deeprec.nights.nightly import run_night
 folder = Path(sys.argv[1])
 write_ratings(folder / "drop")
 config = load_config(None, (*SETTINGS, *sys.argv[2:]))

@@ -1,0 +1,1 @@
+"""The command line's verbs, their options and what they print."""

@@ -1,0 +1,188 @@
+"""`deeprec experiment`: the verbs of experiments, and their figures as a table.
+
+Holds no logic of an experiment. Data goes to stdout, everything else to stderr.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from deeprec.commands.options import HomeOption, JsonOption, SetOption
+from deeprec.commands.stages import import_stage
+from deeprec.commands.terminal import show_progress
+from deeprec.errors import ConfigError
+from deeprec.home import Home
+from deeprec.progress import Progress
+
+if TYPE_CHECKING:
+    from deeprec.experiments.comparison import Published, SystemFigures
+
+experiment_app = typer.Typer(
+    help="Train and compare a set of systems under one protocol.", no_args_is_help=True
+)
+_data = Console(soft_wrap=True)
+_diagnostics = Console(stderr=True)
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_PIPED_WIDTH = 160  # characters, where no terminal says how wide it is
+_WATCH_TEST = "train.watch_test=true"
+
+SetArgument = Annotated[
+    str, typer.Argument(metavar="SET", help="Name of an experiment set, as poster, or its folder.")
+]
+
+
+@experiment_app.command()
+def run(
+    experiment: SetArgument,
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="SOURCE", help="Folder, file or glob; repeatable."),
+    ],
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="Name of a protocol, or its TOML file.")
+    ],
+    seeds: Annotated[str, typer.Option("--seeds", help="One cell a system and seed.")] = "0",
+    only: Annotated[str, typer.Option("--only", help="Systems, by name; else all.")] = "",
+    *,
+    override: SetOption = None,
+    test_oracle: Annotated[
+        bool,
+        typer.Option("--test-oracle", help="Also record the best test RMSE; it decides nothing."),
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every cell that has not been run yet, and print the table."""
+    told = {
+        "experiment": experiment,
+        "sources": tuple(data),
+        "protocol": protocol,
+        "seeds": _seeds(seeds),
+        "only": _listed(only),
+        "overrides": (*(override or ()), *([_WATCH_TEST] if test_oracle else [])),
+    }
+
+    def stage(progress: Progress) -> BaseModel:
+        config = import_stage("experiments.sets").ExperimentConfig(**told)
+        report: BaseModel = import_stage("experiments.experiment").run_experiment(
+            Home.locate(home), config, progress
+        )
+        return report
+
+    _run(stage, as_json=as_json)
+
+
+@experiment_app.command()
+def report(
+    experiment: SetArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="HTML file; else in the experiments' home.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page of an experiment: published and measured side by side, with pictures."""
+
+    def stage(progress: Progress) -> BaseModel:
+        del progress  # a page takes a moment
+        cells_home = import_stage("experiments.cells").experiments_home(Home.locate(home))
+        page: BaseModel = import_stage("pages.report").write_report(cells_home, experiment, output)
+        return page
+
+    _run(stage, as_json=as_json)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C as a sentence; what has ended is kept."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        _diagnostics.print("stopped; run the same command again to go on")
+        raise typer.Exit(_INTERRUPTED) from interrupt
+
+
+def _run(stage: Callable[[Progress], BaseModel], *, as_json: bool) -> None:
+    """Run a stage and print its report."""
+    with _interruptible(), show_progress(_diagnostics) as progress:
+        report = stage(progress)
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        _print(report)
+
+
+def _print(report: BaseModel) -> None:
+    """Single values as lines, lists of text beneath them, the systems as a table."""
+    for name, value in report:
+        if name == "systems":
+            continue
+        shown = value if not isinstance(value, tuple) else "; ".join(value) or "none"
+        _say(f"{name.replace('_', ' ')}: {shown}")
+    systems: Sequence[SystemFigures] = getattr(report, "systems", ())
+    if not systems:
+        return
+    if not _data.is_terminal:
+        _data.width = max(_data.width, _PIPED_WIDTH)
+    _data.print(_table([row for row in systems if row.verdict != "not run"]))
+    not_run = [row.system for row in systems if row.verdict == "not run"]
+    _say(f"not run: {', '.join(not_run) or 'none'}")
+    _say("* published for another protocol or other data: not to be compared")
+    for row in systems:
+        for failure in row.failures:
+            _say(f"{row.system}: {failure}")
+
+
+def _table(systems: Sequence["SystemFigures"]) -> Table:
+    """One row a system; mean and standard deviation over seeds."""
+    table = Table(box=None, padding=(0, 1), header_style="italic")
+    headers = ("seeds", "epochs", "dev", "test", "best on test", "bias floor", "published")
+    table.add_column("system", no_wrap=True)
+    for header in (*headers, "seconds", "verdict"):
+        table.add_column(header)
+    for row in systems:
+        table.add_row(
+            row.system,
+            ", ".join(map(str, row.seeds)),
+            row.epochs,
+            *(_shown(figure) for figure in (row.dev, row.test, row.oracle, row.test_bias)),
+            "\n".join(map(_beside, row.published)),
+            "" if row.seconds is None else f"{row.seconds:,.0f}",
+            row.verdict,
+        )
+    return table
+
+
+def _say(text: str) -> None:
+    _data.print(text, highlight=False, markup=False)
+
+
+def _beside(published: "Published") -> str:
+    """A published figure, its part and note, with a star where it is no comparison."""
+    star = "" if published.same_protocol else "*"
+    note = f", {published.figure.note}" if published.figure.note else ""
+    return f"{published.figure.rmse:.3f}{star} {published.figure.part}{note}"
+
+
+def _shown(figure: object) -> str:
+    return "" if figure is None else str(figure)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The words between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """Whole numbers between commas."""
+    words = _listed(text)
+    if not words or not all(word.isdecimal() for word in words):
+        raise ConfigError(f"--seeds {text}: expected whole numbers such as 0,1,2")
+    return tuple(map(int, words))

@@ -1,0 +1,1 @@
+"""Systems trained under one protocol and compared."""

@@ -1,0 +1,1 @@
+"""From fitted networks to ONNX files that are known to agree with them."""

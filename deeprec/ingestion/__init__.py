@@ -1,0 +1,1 @@
+"""From rating files to the warehouse."""

@@ -1,0 +1,1 @@
+"""What errors of predicted ratings come to; knows no model."""

@@ -1,0 +1,1 @@
+"""Trained models as they are kept and asked: numpy, scipy and onnxruntime, no torch."""

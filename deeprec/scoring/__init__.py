@@ -1,0 +1,1 @@
+"""From a bundle to published predictions; for those who came later, and why, too."""

@@ -1,0 +1,1 @@
+"""From ratings to one sparse vector a user, and the part of each rating."""

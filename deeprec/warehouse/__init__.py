@@ -1,0 +1,1 @@
+"""What the warehouse keeps, and the only door to DuckDB."""
