@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks import accuracy
 from benchmarks.report import as_text
 from deeprec.commands.terminal import show_progress
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.samples.sample import write_sample

@@ -22,7 +22,8 @@ from benchmarks.peers.floors import DampedBiases
 from benchmarks.report import AccuracyReport, SystemFigures, as_line, as_text
 from benchmarks.systems import measure_floors, measure_peer, read_settings, settings_of
 from deeprec.commands.terminal import show_progress
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError, DeeprecError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

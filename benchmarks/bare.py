@@ -22,7 +22,8 @@ import polars as pl
 import pyarrow as pa
 import typer
 
-from deeprec.config import ScoreConfig, WarehouseConfig
+from deeprec.config.scoring import ScoreConfig
+from deeprec.config.warehouse import WarehouseConfig
 
 app = typer.Typer()
 _ROWS_AT_ONCE = 2**23  # as many as a shard; DuckDB takes much more at once no faster

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES
 from benchmarks.training import dense_pass, plain_network
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.home import Home
 from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
 from deeprec.networks.dense_layers import linear

@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.comparison import Seconds, timed
 from benchmarks.machine import installed_version
 from benchmarks.report import SystemFigures, answered_by_biases
-from deeprec.config import Config, EvaluateConfig, with_bundle
+from deeprec.config.evaluation import EvaluateConfig
+from deeprec.config.run import Config, with_bundle
 from deeprec.evaluation.evaluate import MODEL, evaluate
 from deeprec.home import Home
 from deeprec.models.bundles import open_bundle

@@ -20,7 +20,8 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.machine import this_machine
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.nights.champions import rollback

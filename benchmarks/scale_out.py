@@ -25,7 +25,8 @@ import typer
 
 from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES, run_night
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.scoring.runs import ScoringPlan, prepare_run, run_place
 from deeprec.scoring.score import score_shard

@@ -32,7 +32,8 @@ from benchmarks.machine import this_machine
 from benchmarks.night import Storage
 from benchmarks.processes import measured
 from benchmarks.simulation import Cluster, Costs, Seconds, simulate_nights
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.samples.sample import write_sample
 from deeprec.scoring.publishing import publish_run

@@ -12,7 +12,7 @@ from benchmarks.machine import installed_version
 from benchmarks.peers import Settings, builder, distribution
 from benchmarks.peers.floors import DampedBiases, GlobalMean
 from benchmarks.report import SystemFigures, answered_by_biases
-from deeprec.config import BiasConfig
+from deeprec.config.models import BiasConfig
 from deeprec.errors import ConfigError
 
 _SETTINGS = Path(__file__).parent / "settings"

@@ -25,7 +25,7 @@ from scipy import sparse
 from benchmarks.machine import this_machine
 from benchmarks.night import NUM_MOVIES
 from benchmarks.training import draw_users
-from deeprec.config import ExportConfig
+from deeprec.config.training import ExportConfig
 from deeprec.export.codes import write_products
 from deeprec.models.exported import PRODUCT_GRAPH
 from deeprec.models.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph

@@ -24,7 +24,7 @@ from scipy import sparse
 from torch import nn
 
 from benchmarks.machine import this_machine
-from deeprec.config import TrainConfig
+from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
 from deeprec.networks.batches import DenseBatches
 from deeprec.ratings import RatingScale, index_type

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.home import Home
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from deeprec.config import ScoreConfig
+from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import ConfigError, DeeprecError
 from deeprec.models.bundles import installed_versions
 

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from deeprec.commands.stages import import_stage
 from deeprec.commands.terminal import print_report, show_progress
-from deeprec.config import Config, load_config, with_bundle
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config, with_bundle
 from deeprec.home import Home
 from deeprec.progress import Progress
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from deeprec.config import Config, EvaluateConfig, ScoreConfig
+from deeprec.config.evaluation import EvaluateConfig
+from deeprec.config.scoring import ScoreConfig
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation.measurement import HeldOut, measure
 from deeprec.evaluation.ranking import POPULARITY, Ranking, by_popularity, choose_users, rank

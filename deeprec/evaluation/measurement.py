@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deeprec.config import EvaluateConfig
+from deeprec.config.evaluation import EvaluateConfig
 from deeprec.metrics.accuracy import Errors, GroupedErrors
 from deeprec.metrics.bootstrap import percentile_interval, resample_rmse
 from deeprec.metrics.breakdowns import (

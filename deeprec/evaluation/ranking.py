@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import EvaluateConfig, ScoreConfig
+from deeprec.config.evaluation import EvaluateConfig
+from deeprec.config.scoring import ScoreConfig
 from deeprec.evaluation.measurement import HeldOut
 from deeprec.models.prediction import Columns, best_unrated
 from deeprec.progress import Progress

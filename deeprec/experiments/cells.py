@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.warehouse.database import Database
 

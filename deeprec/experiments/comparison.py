@@ -9,7 +9,8 @@ from statistics import fmean, stdev
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config, PublishedConfig
+from deeprec.config.evaluation import PublishedConfig
+from deeprec.config.run import Config
 from deeprec.experiments.cells import Cell
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config, with_bundle
+from deeprec.config.run import Config, with_bundle
 from deeprec.errors import DeeprecError, ExportError, SplitError, TrainingError, WarehouseError
 from deeprec.evaluation.evaluate import BIAS, MODEL, EvaluateReport, evaluate_held_out
 from deeprec.experiments.cells import (

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from deeprec.config import AutoencoderConfig, BlendConfig, Config, KernelRidgeConfig
+from deeprec.config.models import AutoencoderConfig, BlendConfig, KernelRidgeConfig
+from deeprec.config.run import Config
 
 _Value = TypeVar("_Value", int, float)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError
 from deeprec.shipped import config_root
 from deeprec.splits import FileSplit, LastKSplit, RandomSplit, Split, TimeSplit

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprec.config import AutoencoderConfig, ExportConfig
+from deeprec.config.models import AutoencoderConfig
+from deeprec.config.training import ExportConfig
 from deeprec.export.graphs import (
     ExportReport,
     agreement,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 from torch import Tensor, nn
 
-from deeprec.config import ExportConfig
+from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.onnx_files import anonymous, checked_opset, quiet_exporter, sync
 from deeprec.models.inference import BATCH, PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph

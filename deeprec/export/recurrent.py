@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from deeprec.config import ExportConfig
+from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.graphs import ExportReport, Input, write_graph
 from deeprec.export.onnx_files import sync

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.source_files import settle

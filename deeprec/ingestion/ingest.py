@@ -13,7 +13,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.ahead import ahead
-from deeprec.config import Config, IngestConfig
+from deeprec.config.ingestion import IngestConfig
+from deeprec.config.run import Config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.ingestion.repeats import Suspects

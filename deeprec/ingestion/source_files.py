@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from deeprec.config import IngestConfig
+from deeprec.config.ingestion import IngestConfig
 from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.chunks import digest_file

@@ -28,7 +28,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deeprec.config import BlendConfig, Config, Device, MemberModelConfig
+from deeprec.config.models import BlendConfig, MemberModelConfig
+from deeprec.config.training import Device
+from deeprec.config.run import Config
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
 from deeprec.models.exported import BlendModel, Model, files_of, open_model

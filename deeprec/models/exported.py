@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from deeprec.config import (
+from deeprec.config.models import (
     Activation,
     AutoencoderConfig,
-    Device,
     KernelRidgeConfig,
     MemberModelConfig,
     RecurrentConfig,
 )
+from deeprec.config.training import Device
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
 from deeprec.models.first_layer import FirstLayer, left_by_biases

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from scipy import sparse
 
-from deeprec.config import Device
+from deeprec.config.training import Device
 from deeprec.errors import BundleError, DeviceError
 from deeprec.ratings import Floats, rated_cells
 

@@ -22,7 +22,7 @@ from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, with_values
 
 if TYPE_CHECKING:
-    from deeprec.config import KernelRidgeConfig
+    from deeprec.config.models import KernelRidgeConfig
 
 _EVERY = 100  # movies between two words of progress
 

@@ -6,7 +6,7 @@ Shape legend: any; a prediction at a time.
 import numpy as np
 import numpy.typing as npt
 
-from deeprec.config import Activation
+from deeprec.config.models import Activation
 from deeprec.ratings import Floats
 
 # SELU (Klambauer et al. 2017): the one beside the identity that `has_user_codes` lets by.

@@ -36,7 +36,7 @@ from deeprec.models.sequences import NUM_FEATURES, UNKNOWN, Clock
 from deeprec.networks.units import in_units
 
 if TYPE_CHECKING:
-    from deeprec.config import RecurrentConfig
+    from deeprec.config.models import RecurrentConfig
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from deeprec.networks.recurrent import RecurrentRecommender
 from deeprec.ratings import UNDATED
 
 if TYPE_CHECKING:
-    from deeprec.config import RecurrentConfig
+    from deeprec.config.models import RecurrentConfig
 
 _NUM_SWEEPS = 10
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError
 from deeprec.evaluation.evaluate import BIAS, bias_predictions_R, known_to, model_predictions_R
 from deeprec.evaluation.measurement import HeldOut, measure

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import Member, open_bundle

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, DeeprecError, SplitError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import IngestReport, ingest

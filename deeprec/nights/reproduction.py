@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config, ScoreConfig
+from deeprec.config.scoring import ScoreConfig
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of

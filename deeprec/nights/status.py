@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from deeprec.config import Config, WarehouseConfig
+from deeprec.config.warehouse import WarehouseConfig
+from deeprec.config.run import Config
 from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.registry import find_champion

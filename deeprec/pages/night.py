@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.models.registry import (

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, WarehouseError
 from deeprec.experiments.cells import Cell, read_cells
 from deeprec.experiments.comparison import SystemFigures, best_on_dev, compare

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from glob import glob, has_magic
 from pathlib import Path
 
-from deeprec.config import IngestConfig
+from deeprec.config.ingestion import IngestConfig
 from deeprec.errors import SourceError
 from deeprec.readers import movielens, netflix
 from deeprec.readers.chunks import first_lines

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deeprec.config import ColumnsConfig
+from deeprec.config.ingestion import ColumnsConfig
 from deeprec.errors import SourceError
 from deeprec.readers import movielens
 from deeprec.readers.chunks import first_lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import UnknownIdError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle

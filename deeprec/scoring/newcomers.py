@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config, IngestConfig
+from deeprec.config.ingestion import IngestConfig
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.models.prediction import (

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from deeprec.config import Config, IngestConfig
+from deeprec.config.ingestion import IngestConfig
+from deeprec.config.run import Config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import open_bundle

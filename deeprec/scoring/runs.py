@@ -32,7 +32,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.ahead import ahead
-from deeprec.config import Config, Form, ScoreConfig, WarehouseConfig
+from deeprec.config.scoring import Form, ScoreConfig
+from deeprec.config.warehouse import WarehouseConfig
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, DeeprecError, StoreError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, installed_versions

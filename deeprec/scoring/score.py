@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from threading import Lock
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home, hold_lock
 from deeprec.progress import Progress, silent
 from deeprec.scoring.publishing import ScoreReport, publish_run

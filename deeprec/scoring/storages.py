@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from deeprec.config import GROUP_ROWS, ScoreConfig
+from deeprec.config.scoring import GROUP_ROWS, ScoreConfig
 from deeprec.models.bundles import Bundle
 from deeprec.models.factored import FactoredPredictor, scorer_of
 from deeprec.models.prediction import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from deeprec.config import ChecksConfig
+from deeprec.config.nights import ChecksConfig
 from deeprec.models.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
 from deeprec.scoring.runs import ScoringPlan, Totals

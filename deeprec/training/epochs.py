@@ -20,7 +20,7 @@ from deeprec.progress import Progress
 from deeprec.training import checkpoint as checkpoints
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _LOG = logging.getLogger(__name__)
 

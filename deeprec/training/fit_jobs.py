@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from deeprec.config import TrainConfig
+from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import RatingPredictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deeprec.config import BlendConfig, Config, ExportConfig, MemberConfig, TrainConfig
+from deeprec.config.models import BlendConfig, MemberConfig
+from deeprec.config.training import ExportConfig, TrainConfig
+from deeprec.config.run import Config
 from deeprec.export.graphs import ExportReport
 from deeprec.metrics.accuracy import Errors
 from deeprec.models.blending import fit_weights

@@ -14,15 +14,14 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from deeprec.config import (
+from deeprec.config.models import (
     AutoencoderConfig,
     BiasConfig,
-    ExportConfig,
     KernelRidgeConfig,
     MemberModelConfig,
     RecurrentConfig,
-    TrainConfig,
 )
+from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.errors import ExportError
 from deeprec.export.codes import Encoder, Parts, column_codes, export_in_parts, write_products
 from deeprec.export.graphs import (

@@ -16,7 +16,7 @@ from deeprec.networks.autoencoder import Autoencoder, Encoded, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _SMALLEST_WEIGHT = 1e-6  # of a batch whose ratings all count for nothing
 

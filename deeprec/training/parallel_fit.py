@@ -23,7 +23,7 @@ from deeprec.training.epochs import EpochRecord, FitResult
 from deeprec.training.fit_jobs import FitJob, read_result
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _LAST_WORDS = 60  # lines
 

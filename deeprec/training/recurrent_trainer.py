@@ -33,7 +33,7 @@ from deeprec.training.device import resolve_device
 from deeprec.training.epochs import Course, EpochErrors, EpochRecord, FitResult
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _STANDING_BATCH = 1024  # rows whose states are computed at once, without gradients
 

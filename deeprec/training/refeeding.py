@@ -20,7 +20,7 @@ from deeprec.training.process_group import Rows
 from deeprec.training.rated_rows import RatedRows
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _ROWS_AT_ONCE = 256
 _CELLS_AT_ONCE_ON_GPU = 2**26  # but never fewer rows than those; it idles over few cells

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import Config, EvaluateConfig, as_plain_values
+from deeprec.config.evaluation import EvaluateConfig
+from deeprec.config.run import Config, as_plain_values
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation.evaluate import BIAS, GLOBAL_MEAN, MODEL, EvaluateReport, evaluate_bundle
 from deeprec.home import Home

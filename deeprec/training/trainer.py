@@ -32,7 +32,7 @@ from deeprec.training.rated_rows import RatedRows, open_rows
 from deeprec.training.refeeding import Refeeding
 
 if TYPE_CHECKING:
-    from deeprec.config import TrainConfig
+    from deeprec.config.training import TrainConfig
 
 _HELD_OUT_BATCH = 4096  # rows
 _LBFGS_HISTORY = 10  # steps, two copies of the weights each

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from deeprec.ahead import ahead
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.progress import Progress, silent

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import ProtocolConfig
+from deeprec.config.evaluation import ProtocolConfig
 from deeprec.splits import Part
 
 

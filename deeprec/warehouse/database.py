@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from deeprec.config import WarehouseConfig
+from deeprec.config.warehouse import WarehouseConfig
 from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.places import open_store

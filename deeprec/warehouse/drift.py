@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 from scipy.special import chdtri
 
-from deeprec.config import Form
+from deeprec.config.scoring import Form
 from deeprec.warehouse.database import Database
 
 Profile = Mapping[str, int]  # how often each bucket of a quantity occurs

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config import WarehouseConfig
+from deeprec.config.warehouse import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.warehouse.database import Database, open_database

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from deeprec.config import BlendConfig, Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.models import BlendConfig
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.models.bundles import open_bundle, write_manifest

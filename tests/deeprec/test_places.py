@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.errors import ConfigError, StoreError
 from deeprec.places import LocalPlace, checked_location
 

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from ruamel.yaml import YAML
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.samples.sample import write_sample

@@ -9,7 +9,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
 from ruamel.yaml import YAML
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.experiments.sets import load_systems
 
 PROJECT = Path(__file__).parents[2]

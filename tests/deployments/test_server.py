@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.progress import silent

@@ -23,7 +23,8 @@ import pytest
 from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
 
-from deeprec.config import IngestConfig, load_config
+from deeprec.config.ingestion import IngestConfig
+from deeprec.config.loading import load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 
 NUM_USERS, NUM_MOVIES = 80, 30
 STEPS = ("take in", "check", "refresh", "measure", "decide", "train", "challenge", "score")
@@ -70,7 +70,7 @@ NIGHT = """
 import sys
 from datetime import date
 from pathlib import Path
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.nights.nightly import run_night
 place, folder, config = sys.argv[1:]

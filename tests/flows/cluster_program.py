@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.places import open_store
 from deeprec.scoring import score as scoring

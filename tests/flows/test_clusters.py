@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deeprec.config import ScoreConfig
+from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.models.bundles import installed_versions
@@ -40,7 +40,7 @@ CREDENTIALS = {
 
 WITHOUT_A_WORKER = """
 import distributed
-from deeprec.config import ScoreConfig
+from deeprec.config.run import ScoreConfig
 from flows import runners
 runners._ANSWERS_WITHIN_S = 1.0
 with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from deeprec.config import Config, PublishedConfig
+from deeprec.config.evaluation import PublishedConfig
+from deeprec.config.run import Config
 from deeprec.experiments.comparison import compare
 from deeprec.pages.report_pictures import Picture
 from deeprec.pages.report_sections import ExperimentPage, Section

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from flows.parameters import Project

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation.evaluate import (
     BIAS,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deeprec.config import EvaluateConfig
+from deeprec.config.evaluation import EvaluateConfig
 from deeprec.errors import MetricError
 from deeprec.evaluation.measurement import HeldOut, measure
 from deeprec.metrics.breakdowns import Dimension

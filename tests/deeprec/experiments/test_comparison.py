@@ -5,7 +5,8 @@ from math import sqrt
 
 import pytest
 
-from deeprec.config import Config, PublishedConfig
+from deeprec.config.evaluation import PublishedConfig
+from deeprec.config.run import Config
 from deeprec.experiments.cells import Cell
 from deeprec.experiments.comparison import Spread, compare
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.experiments.cells import experiments_home, read_cells
 from deeprec.experiments.experiment import ExperimentReport, run_experiment

@@ -10,7 +10,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import Activation, ExportConfig
+from deeprec.config.models import Activation
+from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.graphs import export_onnx, probe_users
 from deeprec.models.inference import open_graph

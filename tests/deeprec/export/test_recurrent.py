@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import ExportConfig, RecurrentConfig
+from deeprec.config.models import RecurrentConfig
+from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.graphs import ExportReport
 from deeprec.export.recurrent import export_recurrent

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from deeprec.config import load_config
+from deeprec.config.loading import load_config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import IngestReport, ingest

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of, parse_moment

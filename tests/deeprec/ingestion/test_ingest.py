@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import IngestReport, ingest

@@ -16,15 +16,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import (
+from deeprec.config.models import (
     AutoencoderConfig,
     BiasConfig,
-    ExportConfig,
     KernelRidgeConfig,
     MemberModelConfig,
     RecurrentConfig,
-    TrainConfig,
 )
+from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.errors import BundleError, ExportError
 from deeprec.export.graphs import ExportReport
 from deeprec.models.baselines import fit_biases

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, ExportError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

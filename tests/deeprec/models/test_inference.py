@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import Device, ExportConfig
+from deeprec.config.training import Device, ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.codes import write_products
 from deeprec.export.graphs import export_onnx

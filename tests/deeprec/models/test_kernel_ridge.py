@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import KernelRidgeConfig
+from deeprec.config.models import KernelRidgeConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import Biases, fit_biases
 from deeprec.models.kernel_ridge import fit_movie_weights, movie_kernel, residuals

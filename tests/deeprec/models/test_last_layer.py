@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprec.config import Activation
+from deeprec.config.models import Activation
 from deeprec.models.last_layer import LOWEST_SELU, activate, before_activation
 
 

@@ -6,7 +6,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, TrainingError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import Device, ExportConfig, RecurrentConfig
+from deeprec.config.models import RecurrentConfig
+from deeprec.config.training import Device, ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.recurrent import export_recurrent
 from deeprec.models.recurrent_inference import open_recurrent

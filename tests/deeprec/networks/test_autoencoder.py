@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from deeprec.config import Activation
+from deeprec.config.models import Activation
 from deeprec.models.baselines import Biases
 from deeprec.networks.autoencoder import (
     ACTIVATIONS,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from deeprec.config import RecurrentConfig
+from deeprec.config.models import RecurrentConfig
 from deeprec.models.sequences import UNKNOWN, Clock
 from deeprec.networks.recurrent import Moment, RecurrentRecommender, RecurrentSide, Steps
 

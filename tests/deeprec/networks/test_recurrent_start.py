@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import RecurrentConfig
+from deeprec.config.models import RecurrentConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import fit_biases
 from deeprec.models.factorization import fit_factors

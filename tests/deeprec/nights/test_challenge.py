@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError
 from deeprec.evaluation.evaluate import BIAS, MODEL, evaluate
 from deeprec.home import Home

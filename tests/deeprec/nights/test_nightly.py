@@ -16,7 +16,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import CheckError, ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of, parse_moment
@@ -739,7 +740,7 @@ def test_a_page_opens_offline_and_escapes_what_comes_from_files(drop: Drop) -> N
 TWO_AT_ONCE = """
 import sys
 from pathlib import Path
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.nights.nightly import run_night
 home, folder, config = sys.argv[1:]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deeprec.config import Format, IngestConfig
+from deeprec.config.ingestion import Format, IngestConfig
 from deeprec.errors import SourceError
 from deeprec.readers.detection import find_files
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deeprec.config import ColumnsConfig
+from deeprec.config.ingestion import ColumnsConfig
 from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.parquet import read_parquet

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
@@ -257,7 +258,7 @@ def test_a_model_that_looks_at_movies_scores_everybody_when_anybody_has_changed(
 KILLED_AFTER_A_SHARD = """
 import os, signal, sys
 from pathlib import Path
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.scoring.score import score
 

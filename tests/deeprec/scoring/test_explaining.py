@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from deeprec.config import KernelRidgeConfig
+from deeprec.config.models import KernelRidgeConfig
 from deeprec.errors import UnknownIdError
 from deeprec.models.bundles import Bundle, open_bundle
 from deeprec.models.prediction import Predictor

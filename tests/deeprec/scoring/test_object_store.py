@@ -24,7 +24,8 @@ import duckdb
 import pytest
 
 from deeprec import places
-from deeprec.config import Config, KernelRidgeConfig, with_bundle
+from deeprec.config.models import KernelRidgeConfig
+from deeprec.config.run import Config, with_bundle
 from deeprec.errors import ConfigError, StoreError, UnreachableError, WarehouseError
 from deeprec.home import Home
 from deeprec.places import open_place

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
@@ -261,7 +261,7 @@ def test_a_home_that_was_moved_goes_on_where_it_stopped(
 KILLED_AFTER_A_SHARD = """
 import os, signal, sys
 from pathlib import Path
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.scoring.score import score
 

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.prediction import Predictor

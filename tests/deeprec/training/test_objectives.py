@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import TrainConfig
+from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor, SparsityKernel
 from deeprec.training.objectives import RatedBatch, masked_mse, rated_loss
 

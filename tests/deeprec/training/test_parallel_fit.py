@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config import TrainConfig
+from deeprec.config.training import TrainConfig
 from deeprec.errors import DeviceError, TrainingError
 from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.ratings import RatingScale

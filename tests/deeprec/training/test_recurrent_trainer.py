@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.config import Device, RecurrentConfig, TrainConfig
+from deeprec.config.models import RecurrentConfig
+from deeprec.config.training import Device, TrainConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import fit_biases
 from deeprec.models.sequences import Days, movie_sequences, rows_of, user_sequences

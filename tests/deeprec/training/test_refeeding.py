@@ -7,7 +7,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
-from deeprec.config import TrainConfig
+from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor
 from deeprec.training.objectives import masked_mse
 from deeprec.training.rated_rows import HostRows

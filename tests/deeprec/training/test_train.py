@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from deeprec.config import BlendConfig, Config, TrainConfig
+from deeprec.config.models import BlendConfig
+from deeprec.config.training import TrainConfig
+from deeprec.config.run import Config
 from deeprec.errors import BundleError, MetricError, SplitError, WarehouseError
 from deeprec.evaluation.evaluate import evaluate
 from deeprec.home import Home
@@ -126,7 +128,7 @@ def test_several_processes_train_what_one_does(
 KILLED_AFTER_AN_EPOCH = """
 import os, signal, sys
 from pathlib import Path
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.training.train import train
 

@@ -16,7 +16,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.config import Device, TrainConfig
+from deeprec.config.training import Device, TrainConfig
 from deeprec.errors import TrainingError
 from deeprec.networks.autoencoder import Autoencoder, DampedBiases, Encoded, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config
+from deeprec.config.run import Config
 from deeprec.errors import SplitError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

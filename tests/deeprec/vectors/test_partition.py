@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config, EvaluateConfig
+from deeprec.config.evaluation import EvaluateConfig
+from deeprec.config.run import Config
 from deeprec.errors import SourceError, SplitError
 from deeprec.evaluation.evaluate import evaluate
 from deeprec.home import Home

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config, ProtocolConfig, PublishedCounts, load_config
+from deeprec.config.evaluation import ProtocolConfig, PublishedCounts
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.errors import SplitError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeprec.config import Config, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.vectors.materialize import MaterializeReport, materialize

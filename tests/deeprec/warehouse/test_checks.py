@@ -7,7 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from deeprec.config import ChecksConfig, Config, Form
+from deeprec.config.nights import ChecksConfig
+from deeprec.config.scoring import Form
+from deeprec.config.run import Config
 from deeprec.home import Home
 from deeprec.scoring.runs import stored_totals
 from deeprec.scoring.score import score

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from deeprec.config import WarehouseConfig
+from deeprec.config.warehouse import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.warehouse.database import (

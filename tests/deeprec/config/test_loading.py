@@ -3,11 +3,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from deeprec.config import AutoencoderConfig, BlendConfig, Config, as_plain_values, load_config
+from deeprec.config.loading import load_config
+from deeprec.config.models import AutoencoderConfig, BlendConfig
+from deeprec.config.run import Config, as_plain_values
 from deeprec.errors import ConfigError
+from deeprec.shipped import config_root
 from deeprec.splits import LastKSplit, ListedSplit, RandomSplit, Split, TimeSplit
 
-FOLDER = Path(__file__).parents[2] / "deployments" / "config"
+FOLDER = config_root()
 PROTOCOLS = sorted((FOLDER / "protocols").glob("*.toml"))
 CONFIGS = sorted(set(FOLDER.rglob("*.toml")) - set(PROTOCOLS))
 
