@@ -30,7 +30,7 @@ from deeprec.ingestion.ingest import ingest
 from deeprec.progress import Progress, silent
 from deeprec.splits import Part
 from deeprec.vectors.materialize import materialize, read_scale, read_split
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 
 def compare_accuracy(

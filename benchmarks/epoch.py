@@ -29,13 +29,14 @@ from benchmarks.night import NUM_MOVIES
 from benchmarks.training import dense_pass, plain_network
 from deeprec.config.loading import load_config
 from deeprec.home import Home
-from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
 from deeprec.networks.dense_layers import linear
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.splits import Part
 from deeprec.training.device import resolve_device
 from deeprec.training.trainer import fit
 from deeprec.vectors.materialize import read_scale, read_split
-from deeprec.warehouse.database import read_warehouse
+from deeprec.warehouse.opening import read_warehouse
 
 _NETWORKS = (((128, 256, 256), 0), ((512, 512, 1024), 1))  # widths, re-fed steps
 _NETFLIX_USERS, _NETFLIX_RATINGS = 480_189, 98_000_000

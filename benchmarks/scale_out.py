@@ -28,7 +28,8 @@ from benchmarks.night import NUM_MOVIES, run_night
 from deeprec.config.loading import load_config
 from deeprec.config.run import Config
 from deeprec.home import Home
-from deeprec.scoring.runs import ScoringPlan, prepare_run, run_place
+from deeprec.scoring.plans import ScoringPlan, run_place
+from deeprec.scoring.runs import prepare_run
 from deeprec.scoring.score import score_shard
 
 _SMALL_ENOUGH = 0.05  # of a shard's seconds

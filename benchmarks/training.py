@@ -25,8 +25,9 @@ from torch import nn
 
 from benchmarks.machine import this_machine
 from deeprec.config.training import TrainConfig
-from deeprec.networks.autoencoder import Autoencoder, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
 from deeprec.networks.batches import DenseBatches
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import RatingScale, index_type
 from deeprec.samples.synthetic import draw_movies
 from deeprec.training.allocation import kept_memory

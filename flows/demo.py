@@ -18,7 +18,8 @@ from deeprec.progress import Progress
 from deeprec.samples.sample import write_sample
 from deeprec.scoring.publishing import ScoreReport
 from deeprec.splits import Part
-from deeprec.warehouse.database import open_database, open_warehouse, statement
+from deeprec.warehouse.database import open_database, statement
+from deeprec.warehouse.opening import open_warehouse
 from flows.embedded import start_server
 
 CONFIG = Path(__file__).parents[1] / "deployments" / "config" / "demo.toml"

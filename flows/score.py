@@ -11,8 +11,8 @@ from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, tempor
 from deeprec.models.bundles import installed_versions
 from deeprec.progress import Progress
 from deeprec.scoring import score as scoring
+from deeprec.scoring.plans import ScoringPlan
 from deeprec.scoring.publishing import ScoreReport
-from deeprec.scoring.runs import ScoringPlan
 from deeprec.scoring.shards import ShardReport
 from flows.artifacts import publish, scores_page
 from flows.parameters import Project, locate_project

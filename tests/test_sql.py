@@ -13,7 +13,8 @@ import pytest
 
 from deeprec.home import Home
 from deeprec.shipped import sql_root
-from deeprec.warehouse.database import Database, open_database, open_warehouse, statement
+from deeprec.warehouse.database import Database, open_database, statement
+from deeprec.warehouse.opening import open_warehouse
 
 NAMES = sorted(
     file.relative_to(sql_root()).with_suffix("").as_posix() for file in sql_root().rglob("*.sql")

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from deeprec.config.evaluation import EvaluateConfig
-from deeprec.config.scoring import ScoreConfig
 from deeprec.config.run import Config
+from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation.measurement import HeldOut, measure
 from deeprec.evaluation.ranking import POPULARITY, Ranking, by_popularity, choose_users, rank
@@ -29,7 +29,8 @@ from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix
 from deeprec.splits import Part
 from deeprec.vectors.materialize import SplitRatings, current_digest, read_split
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 MODEL = "model"
 BIAS = "bias"

@@ -27,13 +27,7 @@ from deeprec.experiments.cells import (
     request_again,
 )
 from deeprec.experiments.comparison import SystemFigures, compare
-from deeprec.experiments.sets import (
-    ExperimentConfig,
-    ExperimentSet,
-    load_set,
-    name_data,
-    with_seed,
-)
+from deeprec.experiments.sets import ExperimentConfig, ExperimentSet, load_set, name_data, with_seed
 from deeprec.home import Home
 from deeprec.ingestion.ingest import IngestReport, ingest
 from deeprec.progress import Progress, silent
@@ -41,7 +35,7 @@ from deeprec.readers.detection import find_files
 from deeprec.training.train import TrainReport, train
 from deeprec.vectors.materialize import materialize
 from deeprec.vectors.partition import pin
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 # What a cell's inputs decide; it would fail the same way again. What the machine refuses - a lock,
 # a disk, a missing GPU - stops the experiment instead.

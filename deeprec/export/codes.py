@@ -23,14 +23,6 @@ from deeprec.export.graphs import (
 )
 from deeprec.export.onnx_files import cut, write_product
 from deeprec.models.baselines import Biases
-from deeprec.models.exported import (
-    GRAPH,
-    MOVIE_WEIGHTS,
-    PRODUCT_GRAPH,
-    USER_ENCODER,
-    USER_WEIGHTS,
-    open_model,
-)
 from deeprec.models.first_layer import FirstLayer
 from deeprec.models.inference import (
     BATCH,
@@ -41,7 +33,15 @@ from deeprec.models.inference import (
     USER_CODES,
     open_graph,
 )
-from deeprec.networks.autoencoder import RatingPredictor
+from deeprec.models.opening import (
+    GRAPH,
+    MOVIE_WEIGHTS,
+    PRODUCT_GRAPH,
+    USER_ENCODER,
+    USER_WEIGHTS,
+    open_model,
+)
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 
 

@@ -15,7 +15,8 @@ from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.source_files import settle
 from deeprec.ratings import RatingScale
-from deeprec.warehouse.database import Database, open_warehouse, read_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse, read_warehouse
 
 _BUILDING = ".building"
 _ROWS = {

@@ -36,7 +36,8 @@ from deeprec.readers.chunks import FileDigest
 from deeprec.readers.detection import find_files, listed_files, looks_like_ratings
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.readers.rejections import Reason
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 _LOG = logging.getLogger(__name__)
 _NUM_EXAMPLES = 3

@@ -29,11 +29,13 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deeprec.config.models import BlendConfig, MemberModelConfig
-from deeprec.config.training import Device
 from deeprec.config.run import Config
+from deeprec.config.training import Device
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
-from deeprec.models.exported import BlendModel, Model, files_of, open_model
+from deeprec.models.blends import BlendModel
+from deeprec.models.interface import Model
+from deeprec.models.opening import files_of, open_model
 from deeprec.ratings import Floats, Ids, RatingScale
 from deeprec.splits import Split
 

@@ -14,8 +14,9 @@ from scipy import sparse
 
 from deeprec.errors import BundleError
 from deeprec.models.bundles import Bundle
-from deeprec.models.exported import Factors, Model, factors_of
+from deeprec.models.interface import Factors, Model
 from deeprec.models.last_layer import LOWEST_SELU, activate, before_activation
+from deeprec.models.opening import factors_of
 from deeprec.models.prediction import Predictor
 from deeprec.ratings import Floats, RatingMatrix
 

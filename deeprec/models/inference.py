@@ -61,6 +61,10 @@ class Graph:
         """N, the length of the vectors that it takes."""
         return int(self._inputs[RATINGS][1])
 
+    def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
+        """B x M: of one that multiplies codes."""
+        return self.run({USER_CODES: user_codes_BC, MOVIE_CODES: movie_codes_MC}, PRODUCTS)
+
     def run(self, feeds: Mapping[str, Floats], output: str) -> Floats:
         """One output for these inputs."""
         (result,) = self._fetch([output], feeds)

@@ -14,8 +14,8 @@ from scipy import sparse
 
 from deeprec.errors import BundleError
 from deeprec.models.bundles import Bundle
-from deeprec.models.exported import Model, MovieSide
 from deeprec.models.inference import Scores
+from deeprec.models.interface import Model, MovieSide
 from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
 
 DECIMALS = 2  # of a published rating

@@ -53,7 +53,7 @@ class RecurrentModel:
         return {MOVIE_CODES: self.codes.movie_codes(values_TM, _days(known), rows_M)}
 
     def predict(self, users: RatingMatrix, side: Mapping[str, Floats], *, counted: bool) -> Floats:
-        """B x M: predicted ratings, before the clip; see `deeprec.models.exported.Model`."""
+        """B x M: predicted ratings, before the clip; see `deeprec.models.interface.Model`."""
         place_B, is_known_B = places_among(self.user_ids_T, users.user_ids_U)
         rows_B = np.where(is_known_B & counted, place_B, UNKNOWN)
         codes_BL = self.codes.user_codes(users.values_UM, _days(users), rows_B)
@@ -67,7 +67,7 @@ def write_recurrent_users(folder: Path, user_ids_T: Ids) -> None:
 
 
 def open_recurrent_model(folder: Path, device: Device, num_threads: int) -> RecurrentModel:
-    """The model whose files are in a folder; errors as of `deeprec.models.exported.open_model`."""
+    """The model whose files are in a folder; errors as of `deeprec.models.opening.open_model`."""
     try:
         table = pq.read_table(folder / RECURRENT_USERS, columns=["user_id"])
     except (OSError, pa.ArrowException) as error:

@@ -31,7 +31,8 @@ from deeprec.ratings import RatingMatrix
 from deeprec.scoring.runs import check_scale
 from deeprec.splits import LastKSplit, Part, TimeSplit
 from deeprec.vectors.materialize import SplitRatings, data_digest, read_split
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 _CHALLENGER = "challenger"
 _CHAMPION = "champion"

@@ -25,7 +25,8 @@ from deeprec.models.registry import (
 from deeprec.nights.challenge import ChallengeReport
 from deeprec.progress import Progress, silent
 from deeprec.scoring.past_runs import keep_published, kept_runs, put_back
-from deeprec.warehouse.database import Database, open_warehouse, read_warehouse, require_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse, read_warehouse, require_warehouse
 
 _LOG = logging.getLogger(__name__)
 

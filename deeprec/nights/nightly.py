@@ -34,16 +34,11 @@ from deeprec.scoring.score import ScoreShards, score, score_on_threads
 from deeprec.scoring.vetting import check_drift, largest_drift
 from deeprec.vectors.materialize import data_digest, is_made_of, materialize, record_made
 from deeprec.warehouse.checks import CheckResult, check_ratings, record_checks, require_healthy
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
 from deeprec.warehouse.drift import profile_ratings
 from deeprec.warehouse.live import measure_arrivals
-from deeprec.warehouse.nights import (
-    NightStep,
-    Outcome,
-    begin_night,
-    end_night,
-    record_step,
-)
+from deeprec.warehouse.nights import NightStep, Outcome, begin_night, end_night, record_step
+from deeprec.warehouse.opening import open_warehouse
 
 _SECONDS_A_DAY = 86_400
 _BY = "nightly"

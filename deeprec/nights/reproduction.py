@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config.scoring import ScoreConfig
 from deeprec.config.run import Config
+from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of
@@ -22,7 +22,8 @@ from deeprec.models.bundles import installed_versions, open_bundle
 from deeprec.progress import Progress, silent
 from deeprec.scoring.score import score
 from deeprec.vectors.materialize import materialize
-from deeprec.warehouse.database import open_database, open_warehouse, read_warehouse
+from deeprec.warehouse.database import open_database
+from deeprec.warehouse.opening import open_warehouse, read_warehouse
 
 _CONTENTS = ("predictions", "recommendations")
 

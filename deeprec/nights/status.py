@@ -9,16 +9,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from deeprec.config.warehouse import WarehouseConfig
 from deeprec.config.run import Config
+from deeprec.config.warehouse import WarehouseConfig
 from deeprec.errors import HeldError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.registry import find_champion
 from deeprec.progress import Progress, silent
 from deeprec.vectors.materialize import USER_VECTORS, is_made_of
-from deeprec.warehouse.database import Database, open_database, read_warehouse
+from deeprec.warehouse.database import Database, open_database
 from deeprec.warehouse.live import read_metrics
 from deeprec.warehouse.nights import Night, NightStep, Outcome, read_nights, read_steps
+from deeprec.warehouse.opening import read_warehouse
 
 _SECONDS_AN_HOUR = 3600
 _LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, as all our moments

@@ -26,10 +26,11 @@ from deeprec.models.registry import (
 from deeprec.pages.plots import drift_plot, learning_curve, live_plot
 from deeprec.progress import Progress, silent
 from deeprec.warehouse.checks import CheckResult, read_checks
-from deeprec.warehouse.database import Database, open_database, read_warehouse
+from deeprec.warehouse.database import Database, open_database
 from deeprec.warehouse.drift import Drift, read_drift
 from deeprec.warehouse.live import LiveMetric, read_metrics
 from deeprec.warehouse.nights import Night, NightStep, read_nights, read_steps
+from deeprec.warehouse.opening import read_warehouse
 
 _TEMPLATE = "night.html"
 _NUM_NIGHTS = 14

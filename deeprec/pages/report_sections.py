@@ -27,7 +27,8 @@ from deeprec.pages.report_pictures import (
     width_picture,
 )
 from deeprec.splits import Part
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,7 @@ import re
 
 from deeprec.ratings import RatingScale
 from deeprec.readers.fields import clean, integer
-from deeprec.readers.layouts import (
-    DateKind,
-    Movie,
-    MoviesLayout,
-    RatingsLayout,
-    User,
-    UsersLayout,
-)
+from deeprec.readers.layouts import DateKind, Movie, MoviesLayout, RatingsLayout, User, UsersLayout
 from deeprec.readers.rejections import Reason
 
 CSV_NAMES = ("userId", "movieId", "rating", "timestamp")

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from deeprec.config.run import Config
 from deeprec.config.scoring import Form
 from deeprec.config.warehouse import WarehouseConfig
-from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.warehouse.database import Database, open_database
 

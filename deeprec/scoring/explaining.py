@@ -29,7 +29,7 @@ from deeprec.scoring.people import (
     read_people,
 )
 from deeprec.vectors.materialize import movie_ids, rating_matrix
-from deeprec.warehouse.database import read_warehouse
+from deeprec.warehouse.opening import read_warehouse
 
 _NOTE = (
     "effect = prediction with a rating - prediction without it, all others kept, before the clip "

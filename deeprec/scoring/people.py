@@ -18,7 +18,7 @@ from deeprec.config.run import Config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle
-from deeprec.models.exported import MovieSide
+from deeprec.models.interface import MovieSide
 from deeprec.models.prediction import Predictor, check_vocabulary
 from deeprec.models.registry import choose_bundle
 from deeprec.ratings import UNDATED, Ids, RatingMatrix, RatingScale
@@ -28,7 +28,8 @@ from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import ParquetLayout, RatingsLayout, SourceFile
 from deeprec.scoring.runs import check_scale
 from deeprec.vectors.materialize import current_digest, movie_ids, rating_matrix, read_users
-from deeprec.warehouse.database import Database, read_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import read_warehouse
 
 _NUM_EXAMPLES = 3
 

@@ -18,23 +18,15 @@ from deeprec.models.bundles import open_bundle
 from deeprec.models.registry import find_champion_before
 from deeprec.scoring.gathering import gather_shards
 from deeprec.scoring.past_runs import keep_published, kept_runs, prune, replace_published
-from deeprec.scoring.runs import (
-    MOVIES,
-    SCORES,
-    ScoringPlan,
-    Totals,
-    clear_runs,
-    open_scores,
-    read_plan,
-    settle_run,
-    shards_place,
-    stored_totals,
-)
+from deeprec.scoring.plans import SCORES, ScoringPlan, open_scores, read_plan, shards_place
+from deeprec.scoring.run_folders import MOVIES, Totals, stored_totals
+from deeprec.scoring.runs import clear_runs, settle_run
 from deeprec.scoring.vetting import vet_against_ratings, vet_drift, vet_scores
 from deeprec.warehouse.checks import record_checks, require_healthy
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
 from deeprec.warehouse.drift import record_profiles
 from deeprec.warehouse.live import settle_arrivals
+from deeprec.warehouse.opening import open_warehouse
 
 _COUNTS = ("num_recommendations", "num_bias_users", "num_bias_movies", "num_predictions")
 

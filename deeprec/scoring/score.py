@@ -11,8 +11,9 @@ from threading import Lock
 from deeprec.config.run import Config
 from deeprec.home import Home, hold_lock
 from deeprec.progress import Progress, silent
+from deeprec.scoring.plans import ScoringPlan, open_scores, users_of_shard
 from deeprec.scoring.publishing import ScoreReport, publish_run
-from deeprec.scoring.runs import ScoringPlan, open_scores, prepare_run, users_of_shard
+from deeprec.scoring.runs import prepare_run
 from deeprec.scoring.shards import (
     ShardReport,
     compute_shard,
@@ -22,7 +23,8 @@ from deeprec.scoring.shards import (
     is_done,
     score_into_files,
 )
-from deeprec.warehouse.database import Database, require_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import require_warehouse
 
 _LOG = logging.getLogger(__name__)
 _OpenScores = Callable[[], AbstractContextManager[Database]]

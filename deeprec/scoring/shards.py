@@ -23,18 +23,20 @@ from deeprec.models.prediction import Predictor
 from deeprec.places import open_place
 from deeprec.ratings import RatingMatrix
 from deeprec.scoring.delivery import fetch, fetch_vectors
-from deeprec.scoring.runs import (
-    BUNDLE,
-    VECTORS,
+from deeprec.scoring.plans import (
     ScoringPlan,
     plan_at,
-    prediction_schema,
     read_plan,
-    read_vectors,
     run_place,
-    run_predictor,
     shard_files,
     write_plan,
+)
+from deeprec.scoring.run_folders import (
+    BUNDLE,
+    VECTORS,
+    prediction_schema,
+    read_vectors,
+    run_predictor,
 )
 from deeprec.scoring.shard_files import ShardEntry, ShardRows
 from deeprec.scoring.storages import Storage, open_storage

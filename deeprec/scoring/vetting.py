@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from deeprec.config.nights import ChecksConfig
 from deeprec.models.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
-from deeprec.scoring.runs import ScoringPlan, Totals
+from deeprec.scoring.plans import ScoringPlan
+from deeprec.scoring.run_folders import Totals
 from deeprec.vectors.materialize import USER_VECTORS, is_made_of
 from deeprec.warehouse.checks import CheckResult, check_recommendations, check_scores, drift_result
 from deeprec.warehouse.database import Database

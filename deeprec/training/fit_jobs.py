@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 
 from deeprec.config.training import TrainConfig
-from deeprec.networks.autoencoder import RatingPredictor
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 from deeprec.training.epochs import EpochRecord, FitResult

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from deeprec.config.models import BlendConfig, MemberConfig
-from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.config.run import Config
+from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.export.graphs import ExportReport
 from deeprec.metrics.accuracy import Errors
 from deeprec.models.blending import fit_weights
+from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, Member
-from deeprec.models.exported import BlendModel
 from deeprec.ratings import Floats
-from deeprec.training.members import Fitted, Keeping, Material, fit_member
+from deeprec.training.material import Keeping, Material
+from deeprec.training.members import Fitted, fit_member
 
 _ONLY = "model"  # the name of a bundle's member where there is but one
 _BATCH = 256  # users

@@ -12,7 +12,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.networks.autoencoder import Autoencoder, Encoded, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import Encoded, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
 
 if TYPE_CHECKING:

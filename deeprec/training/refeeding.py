@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deeprec.networks.autoencoder import Encoded, RatingPredictor
+from deeprec.networks.predictor import Encoded, RatingPredictor
 from deeprec.training.objectives import Loss, LossPart
 from deeprec.training.process_group import Rows
 from deeprec.training.rated_rows import RatedRows

@@ -43,10 +43,11 @@ from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
 from deeprec.splits import Part
 from deeprec.training.fitting import FittedModel, fit_model, refit_model, weigh_members
-from deeprec.training.members import Keeping, Material
+from deeprec.training.material import Keeping, Material
 from deeprec.vectors.materialize import SplitRatings, current_digest, read_scale, read_split
 from deeprec.vectors.partition import pin
-from deeprec.warehouse.database import Database, open_warehouse, require_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse, require_warehouse
 
 _LOG = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deeprec.errors import TrainingError
-from deeprec.networks.autoencoder import RatingPredictor
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 from deeprec.training.allocation import kept_memory

@@ -36,7 +36,8 @@ from deeprec.vectors.protocols import Comparison, compare
 from deeprec.vectors.stacking import Stack, unite
 from deeprec.vectors.touched_users import find_touched, is_worth_it, renew_lists
 from deeprec.vectors.user_lists import fill_lists, user_ranges
-from deeprec.warehouse.database import Database, open_warehouse, require_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse, require_warehouse
 
 USER_VECTORS = "user_vectors"  # as its relation is called
 _PARTS = list(Part)

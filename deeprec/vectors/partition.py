@@ -18,15 +18,7 @@ from deeprec.progress import Progress
 from deeprec.ratings import Ids
 from deeprec.readers.chunks import digest_file
 from deeprec.readers.pairs import read_pairs
-from deeprec.splits import (
-    FileSplit,
-    LastKSplit,
-    ListedSplit,
-    Part,
-    RandomSplit,
-    Split,
-    TimeSplit,
-)
+from deeprec.splits import FileSplit, LastKSplit, ListedSplit, Part, RandomSplit, Split, TimeSplit
 from deeprec.vectors.divided import Codes, Tally, UserRows
 from deeprec.vectors.protocols import Counts
 from deeprec.vectors.user_lists import user_ranges

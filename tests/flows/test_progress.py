@@ -6,11 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from httpx import ConnectError
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows import progress
 from flows.progress import RunProgress, watcher

@@ -18,13 +18,13 @@ from deeprec.evaluation.evaluate import (
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.models.bundles import open_bundle
-from deeprec.models.exported import CodeModel
 from deeprec.models.registry import Evaluation, read_evaluations, read_groups
+from deeprec.models.user_codes import CodeModel
 from deeprec.nights.champions import promote
 from deeprec.splits import Part
 from deeprec.training.train import train
 from deeprec.vectors.materialize import materialize, read_split
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds

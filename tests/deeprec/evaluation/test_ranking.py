@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 
 from deeprec.config.evaluation import EvaluateConfig
-from deeprec.config.scoring import ScoreConfig
 from deeprec.config.run import Config
+from deeprec.config.scoring import ScoreConfig
 from deeprec.evaluation.evaluate import MODEL, evaluate
 from deeprec.evaluation.measurement import HeldOut
 from deeprec.evaluation.ranking import POPULARITY, by_popularity, choose_users, liked_from, rank

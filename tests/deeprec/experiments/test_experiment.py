@@ -8,17 +8,12 @@ from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.experiments.cells import experiments_home, read_cells
 from deeprec.experiments.experiment import ExperimentReport, run_experiment
-from deeprec.experiments.sets import (
-    ExperimentConfig,
-    load_systems,
-    name_data,
-    with_seed,
-)
+from deeprec.experiments.sets import ExperimentConfig, load_systems, name_data, with_seed
 from deeprec.home import Home
 from deeprec.models.registry import read_epochs
 from deeprec.shipped import config_root
 from deeprec.splits import FileSplit, LastKSplit, RandomSplit, TimeSplit
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 POSTER = config_root() / "experiments" / "poster"
 SYSTEM = """

@@ -15,7 +15,8 @@ from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.graphs import export_onnx, probe_users
 from deeprec.models.inference import open_graph
-from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import DampedBiases, RatingPredictor
 from deeprec.ratings import RatingScale
 
 STARS = RatingScale(1, 5, 1)

@@ -15,7 +15,7 @@ from deeprec.ingestion.ingest import ingest
 from deeprec.models.registry import newest_bundle
 from deeprec.nights.champions import list_models, promote
 from deeprec.training.train import train
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 NAMES = "user_id,movie_id,rating,date\n"
 

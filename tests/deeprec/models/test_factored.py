@@ -23,7 +23,7 @@ from deeprec.ratings import Floats, RatingMatrix, RatingScale
 from deeprec.scoring.score import score
 from deeprec.training.train import train
 from deeprec.vectors.materialize import materialize, movie_ids, rating_matrix, read_users
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds

@@ -11,9 +11,10 @@ from deeprec.config.training import Device, ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.codes import write_products
 from deeprec.export.graphs import export_onnx
-from deeprec.models.exported import PRODUCT_GRAPH
 from deeprec.models.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
-from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.models.opening import PRODUCT_GRAPH
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import DampedBiases, RatingPredictor
 from deeprec.ratings import RatingScale
 
 SCALE = RatingScale(0, 5)

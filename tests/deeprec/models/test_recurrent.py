@@ -22,7 +22,7 @@ from deeprec.scoring.score import score
 from deeprec.splits import Part
 from deeprec.training.train import train
 from deeprec.vectors.materialize import materialize, read_split
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 NUM_USERS, NUM_MOVIES = 24, 10
 

@@ -2,7 +2,8 @@
 
 from deeprec.home import Home
 from deeprec.models.registry import find_champion, find_champion_before, make_champion
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 
 def copy_model(warehouse: Database, name: str) -> None:

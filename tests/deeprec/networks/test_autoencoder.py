@@ -13,14 +13,10 @@ from torch.func import functional_call
 
 from deeprec.config.models import Activation
 from deeprec.models.baselines import Biases
-from deeprec.networks.autoencoder import (
-    ACTIVATIONS,
-    Autoencoder,
-    DampedBiases,
-    RatingPredictor,
-    SparsityKernel,
-)
+from deeprec.networks.autoencoder import ACTIVATIONS, Autoencoder
+from deeprec.networks.predictor import DampedBiases, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
+from deeprec.networks.sparsity_kernels import SparsityKernel
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 

@@ -291,8 +291,9 @@ def test_a_blocking_check_keeps_what_is_published(drop: Drop) -> None:
 def test_a_run_that_was_harmed_is_not_published(
     drop: Drop, storage: str, harm: str, check: str
 ) -> None:
+    from deeprec.scoring.plans import SCORES  # noqa: PLC0415
     from deeprec.scoring.publishing import publish_run  # noqa: PLC0415
-    from deeprec.scoring.runs import SCORES, prepare_run  # noqa: PLC0415
+    from deeprec.scoring.runs import prepare_run  # noqa: PLC0415
     from deeprec.scoring.score import score_shard  # noqa: PLC0415
 
     config = told(score={"storage": storage, "incremental": False, "top_n": 4})
@@ -314,7 +315,7 @@ def test_a_run_that_was_harmed_is_not_published(
 
 
 def test_a_prediction_that_is_missing_or_off_the_scale_is_not_published(drop: Drop) -> None:
-    from deeprec.scoring.runs import stored_totals  # noqa: PLC0415
+    from deeprec.scoring.run_folders import stored_totals  # noqa: PLC0415
     from deeprec.warehouse.checks import CheckResult, check_scores  # noqa: PLC0415
 
     showing_all = CONFIG.checks.model_copy(update={"num_shown": 5})

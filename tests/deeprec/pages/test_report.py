@@ -11,7 +11,7 @@ from deeprec.experiments.experiment import run_experiment
 from deeprec.experiments.sets import ExperimentConfig
 from deeprec.home import Home
 from deeprec.pages.report import write_report
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 SYSTEM = """
 name = "{name}"

@@ -16,7 +16,7 @@ from deeprec.ratings import RatingMatrix
 from deeprec.scoring.explaining import ExplainReport, explain
 from deeprec.scoring.leave_one_out import leave_one_out, predict_one
 from deeprec.scoring.people import newcomers_predictor, read_everyone
-from deeprec.warehouse.database import read_warehouse
+from deeprec.warehouse.opening import read_warehouse
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds

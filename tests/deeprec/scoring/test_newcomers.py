@@ -14,13 +14,13 @@ from scipy import sparse
 from deeprec.errors import ConfigError, SourceError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle
-from deeprec.models.exported import CodeModel
 from deeprec.models.inference import MOVIE_CODES
 from deeprec.models.prediction import Predictor, in_hundredths
+from deeprec.models.user_codes import CodeModel
 from deeprec.ratings import RatingMatrix
 from deeprec.scoring.newcomers import score_newcomers
 from deeprec.scoring.people import read_everyone, read_people
-from deeprec.warehouse.database import read_warehouse
+from deeprec.warehouse.opening import read_warehouse
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Kinds

@@ -29,8 +29,9 @@ from deeprec.config.run import Config, with_bundle
 from deeprec.errors import ConfigError, StoreError, UnreachableError, WarehouseError
 from deeprec.home import Home
 from deeprec.places import open_place
+from deeprec.scoring.plans import ScoringPlan, run_place, shard_files
 from deeprec.scoring.publishing import publish_run
-from deeprec.scoring.runs import ScoringPlan, clear_runs, prepare_run, run_place, shard_files
+from deeprec.scoring.runs import clear_runs, prepare_run
 from deeprec.scoring.score import score, score_shard
 from deeprec.training.train import train
 from deeprec.warehouse.database import open_database

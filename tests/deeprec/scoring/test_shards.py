@@ -15,8 +15,10 @@ from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.prediction import Predictor
+from deeprec.scoring.plans import ScoringPlan, shard_files
 from deeprec.scoring.publishing import publish_run
-from deeprec.scoring.runs import ScoringPlan, prepare_run, run_predictor, shard_files
+from deeprec.scoring.run_folders import run_predictor
+from deeprec.scoring.runs import prepare_run
 from deeprec.scoring.score import score, score_shard
 
 TABLES = ("predicted_ratings", "recommendations", "movies", "users")

@@ -8,7 +8,9 @@ import torch
 from scipy import sparse
 
 from deeprec.config.training import TrainConfig
-from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor, SparsityKernel
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.sparsity_kernels import SparsityKernel
 from deeprec.training.objectives import RatedBatch, masked_mse, rated_loss
 
 CPU = torch.device("cpu")

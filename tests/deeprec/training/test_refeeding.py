@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from deeprec.config.training import TrainConfig
-from deeprec.networks.autoencoder import Autoencoder, DampedBiases, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import DampedBiases, RatingPredictor
 from deeprec.training.objectives import masked_mse
 from deeprec.training.rated_rows import HostRows
 from deeprec.training.refeeding import Refeeding

@@ -12,24 +12,24 @@ import numpy.typing as npt
 import pytest
 
 from deeprec.config.models import BlendConfig
-from deeprec.config.training import TrainConfig
 from deeprec.config.run import Config
+from deeprec.config.training import TrainConfig
 from deeprec.errors import BundleError, MetricError, SplitError, WarehouseError
 from deeprec.evaluation.evaluate import evaluate
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.models.blending import fit_weights
+from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, open_bundle
-from deeprec.models.exported import BlendModel
 from deeprec.models.registry import choose_bundle
 from deeprec.ratings import Floats, RatingMatrix
 from deeprec.scoring.score import score
 from deeprec.splits import FileSplit, Part
 from deeprec.training.fitting import weigh_members
-from deeprec.training.members import Material
+from deeprec.training.material import Material
 from deeprec.training.train import TrainReport, train
 from deeprec.vectors.materialize import materialize, read_split
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 
 def predictions(home: Home, bundle: Bundle, config: Config) -> Floats:

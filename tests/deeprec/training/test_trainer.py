@@ -18,7 +18,8 @@ from torch import Tensor
 
 from deeprec.config.training import Device, TrainConfig
 from deeprec.errors import TrainingError
-from deeprec.networks.autoencoder import Autoencoder, DampedBiases, Encoded, RatingPredictor
+from deeprec.networks.autoencoder import Autoencoder
+from deeprec.networks.predictor import DampedBiases, Encoded, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
 from deeprec.ratings import RatingScale
 from deeprec.training import checkpoint as checkpoints

@@ -10,7 +10,8 @@ from deeprec.home import Home
 from deeprec.splits import Part
 from deeprec.vectors.divided import Tally, UserRows
 from deeprec.vectors.protocols import Counts
-from deeprec.warehouse.database import Database, open_warehouse
+from deeprec.warehouse.database import Database
+from deeprec.warehouse.opening import open_warehouse
 
 TRAIN, DEV, TEST = (list(Part).index(part) for part in (Part.TRAIN, Part.DEV, Part.TEST))
 NEW_YEAR_2005 = 12_784  # days after 1970-01-01

@@ -22,7 +22,7 @@ from deeprec.vectors.materialize import (
     read_split,
     read_users,
 )
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 # user_id, movie_id, rating, day of January 2005
 Rows = list[tuple[int, int, int, int]]

@@ -16,7 +16,7 @@ from deeprec.ingestion.ingest import ingest
 from deeprec.splits import ListedSplit, Part, Split, TimeSplit
 from deeprec.training.train import train
 from deeprec.vectors.materialize import MaterializeReport, materialize, read_split
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 Pair = tuple[int, int]  # movie, user
 Rows = dict[Pair, date]

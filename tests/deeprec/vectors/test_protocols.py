@@ -21,7 +21,7 @@ from deeprec.shipped import config_root
 from deeprec.splits import Part, Split, TimeSplit
 from deeprec.vectors.materialize import materialize, read_split
 from deeprec.vectors.protocols import Counts, compare
-from deeprec.warehouse.database import open_warehouse
+from deeprec.warehouse.opening import open_warehouse
 
 PROTOCOLS = config_root() / "protocols"
 Pair = tuple[int, int]  # movie, user

@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from deeprec.config.nights import ChecksConfig
-from deeprec.config.scoring import Form
 from deeprec.config.run import Config
+from deeprec.config.scoring import Form
 from deeprec.home import Home
-from deeprec.scoring.runs import stored_totals
+from deeprec.scoring.run_folders import stored_totals
 from deeprec.scoring.score import score
 from deeprec.warehouse.checks import CheckResult, check_ratings, check_scores, drift_result
 from deeprec.warehouse.database import open_database

@@ -11,13 +11,8 @@ import pytest
 from deeprec.config.warehouse import WarehouseConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
-from deeprec.warehouse.database import (
-    SCHEMA_VERSION,
-    Database,
-    open_database,
-    open_warehouse,
-    read_warehouse,
-)
+from deeprec.warehouse.database import Database, open_database
+from deeprec.warehouse.opening import SCHEMA_VERSION, open_warehouse, read_warehouse
 
 IMPATIENT = WarehouseConfig(lock_timeout_s=0.5)
 HOLD = """

@@ -27,20 +27,17 @@ from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.errors import BundleError, ExportError
 from deeprec.export.graphs import ExportReport
 from deeprec.models.baselines import fit_biases
-from deeprec.models.exported import ENCODER, GRAPH, USERS, BlendModel, CodeModel, Model, open_model
-from deeprec.networks.autoencoder import RatingPredictor
+from deeprec.models.blends import BlendModel
+from deeprec.models.interface import Model
+from deeprec.models.opening import ENCODER, GRAPH, open_model
+from deeprec.models.user_codes import USERS, CodeModel
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
+from deeprec.training.autoencoders import FittedAutoencoder, build_network, write_user_codes
 from deeprec.training.epochs import FitResult
-from deeprec.training.members import (
-    FittedAutoencoder,
-    FittedMovieKernel,
-    FittedUserKernel,
-    Keeping,
-    Material,
-    build_network,
-    fit_member,
-    write_user_codes,
-)
+from deeprec.training.kernel_ridges import FittedMovieKernel, FittedUserKernel
+from deeprec.training.material import Keeping, Material
+from deeprec.training.members import fit_member
 
 STARS = RatingScale(1, 5, 1)
 NUM_USERS, NUM_MOVIES = 12, 7
