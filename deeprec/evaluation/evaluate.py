@@ -17,14 +17,14 @@ from deeprec.config.run import Config
 from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import BundleError, SplitError
 from deeprec.evaluation.measurement import HeldOut, measure
-from deeprec.evaluation.ranking import POPULARITY, Ranking, by_popularity, choose_users, rank
+from deeprec.evaluation.ranking import POPULARITY, by_popularity, choose_users, rank
 from deeprec.home import Home
 from deeprec.metrics.bootstrap import CONFIDENCE
 from deeprec.metrics.breakdowns import Group
 from deeprec.models.bundles import Bundle, open_bundle
 from deeprec.models.factored import scorer_of
 from deeprec.models.prediction import Predictor
-from deeprec.models.registry import Evaluation, newest_bundle, record_evaluations
+from deeprec.models.registry import Evaluation, Ranking, newest_bundle, record_evaluations
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Floats, RatingMatrix
 from deeprec.splits import Part
@@ -48,7 +48,7 @@ class NothingHeldOutError(SplitError):
 class EvaluateReport(BaseModel):
     """The errors of a bundle and of both floors over one part's ratings, whole and in parts.
 
-    `rankings` are of the lists by the bundle and by popularity; they are not recorded.
+    `rankings` are of the lists by the bundle and by popularity.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,7 +94,14 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
         ratings = read_split(warehouse, bundle.split, train_days=bundle.config.needs_days)
     report = evaluate_bundle(bundle, ratings, config.evaluate, progress, lists=config.score)
     with open_warehouse(home, config.warehouse) as warehouse:
-        record_evaluations(warehouse, bundle, report.part, report.figures, report.groups)
+        record_evaluations(
+            warehouse,
+            bundle,
+            report.part,
+            report.figures,
+            groups=report.groups,
+            rankings=report.rankings,
+        )
     return report
 
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from deeprec.config.evaluation import EvaluateConfig
 from deeprec.config.scoring import ScoreConfig
 from deeprec.evaluation.measurement import HeldOut
 from deeprec.models.prediction import Columns, best_unrated
+from deeprec.models.registry import Ranking
 from deeprec.progress import Progress
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 
@@ -25,27 +25,6 @@ RARELY_RATED = 10  # training ratings, below which a movie has few
 _LIKED = 0.75  # of the way up the scale: four stars of five
 
 Batches = Iterable[tuple[slice, Floats]]
-
-
-class Ranking(BaseModel):
-    """The lists of one predictor, of each user's best movies that training does not know of him.
-
-    `recall` and `ndcg` are means over users, as in Liang et al. (2018), Variational Autoencoders
-    for Collaborative Filtering, section 4.2: of a user's held-out movies that he liked, how many
-    are in the list, of as many as it could hold; and the same with each place discounted by
-    log2(1 + place). `coverage` is the part of all movies that is in any list, `rarely_rated` the
-    part of all places that movies with fewer than ten training ratings take.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    lists_of: str
-    top_n: int
-    num_users: int
-    recall: float
-    ndcg: float
-    coverage: float
-    rarely_rated: float
 
 
 class _Sums(NamedTuple):

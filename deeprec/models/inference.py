@@ -15,6 +15,7 @@ import onnxruntime as ort
 from scipy import sparse
 
 from deeprec.config.training import Device
+from deeprec.cores import num_cores
 from deeprec.errors import BundleError, DeviceError
 from deeprec.ratings import Floats, rated_cells
 
@@ -109,14 +110,14 @@ def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> o
     Args:
         path: the exported graph.
         device: `cuda` insists.
-        num_threads: of one operator; 0 takes all cores.
+        num_threads: of one operator; 0 takes every core that this process may use.
 
     Raises:
         DeviceError: `cuda` was asked for and cannot be used.
         BundleError: the graph cannot be loaded.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = num_threads
+    options.intra_op_num_threads = num_threads or num_cores()  # by itself it counts the node's
     options.log_severity_level = _FATAL
     ort.set_default_logger_severity(_FATAL)
     providers = _providers(device)

@@ -39,6 +39,33 @@ class Evaluation(BaseModel):
     minus_bias_high: float | None = None
 
 
+class Ranking(BaseModel):
+    """The lists of one predictor, of each user's best movies that training does not know of him.
+
+    `recall` and `ndcg` are means over users, as in Liang et al. (2018), Variational Autoencoders
+    for Collaborative Filtering, section 4.2: of a user's held-out movies that he liked, how many
+    are in the list, of as many as it could hold; and the same with each place discounted by
+    log2(1 + place). `coverage` is the part of all movies that is in any list, `rarely_rated` the
+    part of all places that movies with fewer than ten training ratings take.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    lists_of: str
+    top_n: int
+    num_users: int
+    recall: float
+    ndcg: float
+    coverage: float
+    rarely_rated: float
+
+
+class RecordedRanking(Ranking):
+    """The same, of a part of a bundle's split."""
+
+    part: Part
+
+
 class Epoch(BaseModel):
     """One epoch of a bundle's member; errors in rating units, times in seconds."""
 
@@ -235,7 +262,7 @@ def record_model(
             warehouse.run("models/record_member", bundle_id=manifest.bundle_id, **values)
         for epoch in epochs:
             warehouse.run("models/record_epoch", bundle_id=manifest.bundle_id, **epoch.model_dump())
-        _insert_evaluations(warehouse, bundle, Part.DEV, dev, dev_groups)
+        _insert_evaluations(warehouse, bundle, Part.DEV, dev, groups=dev_groups)
 
 
 def record_evaluations(
@@ -243,11 +270,13 @@ def record_evaluations(
     bundle: Bundle,
     part: Part,
     evaluations: Iterable[Evaluation],
+    *,
     groups: Sequence[Group] = (),
+    rankings: Iterable[Ranking] = (),
 ) -> None:
-    """Enter what was measured of a bundle and of the floors beside it, whole and in parts."""
+    """Enter what was measured of a bundle and of what stands beside it."""
     with warehouse.transaction():
-        _insert_evaluations(warehouse, bundle, part, evaluations, groups)
+        _insert_evaluations(warehouse, bundle, part, evaluations, groups=groups, rankings=rankings)
 
 
 def read_epochs(warehouse: Database, bundle_id: str) -> tuple[Epoch, ...]:
@@ -270,12 +299,20 @@ def read_groups(warehouse: Database, bundle_id: str, part: Part) -> tuple[Group,
     return tuple(Group.model_validate(row) for row in rows)
 
 
+def read_rankings(warehouse: Database, bundle_id: str) -> tuple[RecordedRanking, ...]:
+    """The lists that were looked at when a bundle was last measured, on whatever part."""
+    rows = warehouse.table("models/evaluation_lists", bundle_id=bundle_id).to_pylist()
+    return tuple(RecordedRanking.model_validate(row) for row in rows)
+
+
 def _insert_evaluations(
     warehouse: Database,
     bundle: Bundle,
     part: Part,
     evaluations: Iterable[Evaluation],
+    *,
     groups: Sequence[Group],
+    rankings: Iterable[Ranking] = (),
 ) -> None:
     evaluation_id = {
         "bundle_id": bundle.manifest.bundle_id,
@@ -294,3 +331,6 @@ def _insert_evaluations(
         rows = [group.model_dump(mode="json") for group in groups]
         batch = pa.Table.from_pylist(rows).append_column("place", pa.array(range(len(rows))))
         warehouse.run_with("models/record_evaluation_groups", batch, **evaluation_id)
+    for ranking in rankings:
+        told = evaluation_id | ranking.model_dump()
+        warehouse.run("models/record_evaluation_list", **told)

@@ -15,11 +15,13 @@ from deeprec.models.bundles import Member, open_bundle
 from deeprec.models.registry import (
     ModelChange,
     ModelStatus,
+    RecordedRanking,
     RegisteredModel,
     find_champion,
     find_status,
     make_champion,
     read_changes,
+    read_rankings,
     read_registry,
 )
 from deeprec.nights.challenge import ChallengeReport
@@ -62,6 +64,7 @@ class ModelReport(BaseModel):
     model: RegisteredModel
     members: tuple[Member, ...]
     versions: dict[str, str]
+    lists: tuple[RecordedRanking, ...]
     changes: tuple[ModelChange, ...]
     challenges: tuple[ChallengeReport, ...]
 
@@ -118,6 +121,7 @@ def show_model(
     del progress
     with read_warehouse(home, config.warehouse) as warehouse:
         model = _registered(warehouse, bundle_id)
+        lists = read_rankings(warehouse, bundle_id)
         changes = tuple(each for each in read_changes(warehouse) if each.bundle_id == bundle_id)
         rows = warehouse.table("models/challenges").drop_columns(["decided_at"]).to_pylist()
     manifest = open_bundle(home.models / bundle_id).manifest
@@ -125,6 +129,7 @@ def show_model(
         model=model,
         members=manifest.members,
         versions=manifest.versions,
+        lists=lists,
         changes=changes,
         challenges=tuple(
             ChallengeReport.model_validate(row)

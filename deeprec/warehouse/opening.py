@@ -11,7 +11,7 @@ from deeprec.home import Home
 from deeprec.shipped import sql_root
 from deeprec.warehouse.database import Database, open_database
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _KNOWN_VERSIONS = range(3, SCHEMA_VERSION + 1)  # each has but more tables than the one before
 
 
@@ -36,23 +36,21 @@ def read_warehouse(home: Home, config: WarehouseConfig | None = None) -> Iterato
     """The home's warehouse, in which nothing can be changed; one process at a time.
 
     Accounts that may only read take no lock of ours: DuckDB's own keeps them and writers apart.
+    Others bring a file of an older layout up to date first.
 
     Raises:
         WarehouseError: absent, held by another process, or not written by this deeprec.
     """
     config = config or WarehouseConfig()
     require_warehouse(home)
-    can_lock = os.access(home.path, os.W_OK)
-    with (
-        home.lock("warehouse", config.lock_timeout_s) if can_lock else nullcontext(),
-        open_database(home.warehouse, config, read_only=True) as warehouse,
-    ):
-        _, is_ours = warehouse.row("warehouse/contents")
-        if not is_ours:
-            raise _foreign(home.warehouse)
-        (version,) = warehouse.row("warehouse/version")
-        _check_version(version, home.warehouse)
-        yield warehouse
+    can_write = os.access(home.path, os.W_OK)
+    with home.lock("warehouse", config.lock_timeout_s) if can_write else nullcontext():
+        if can_write and _is_behind(home, config):
+            with open_database(home.warehouse, config) as warehouse:
+                _ensure_schema(warehouse, home.warehouse)
+        with open_database(home.warehouse, config, read_only=True) as warehouse:
+            _require_layout(warehouse, home.warehouse)
+            yield warehouse
 
 
 def require_warehouse(home: Home) -> None:
@@ -80,6 +78,33 @@ def _ensure_schema(warehouse: Database, path: Path) -> None:
         for file in sorted((sql_root() / "schema").glob("*.sql")):
             warehouse.run(f"schema/{file.stem}")
         warehouse.run("warehouse/record_version", version=SCHEMA_VERSION)
+
+
+def _is_behind(home: Home, config: WarehouseConfig) -> bool:
+    """Whether the file is of an older layout, which can be brought up to date."""
+    with open_database(home.warehouse, config, read_only=True) as warehouse:
+        return _version(warehouse, home.warehouse) < SCHEMA_VERSION
+
+
+def _require_layout(warehouse: Database, path: Path) -> None:
+    """Refuse a file that an older deeprec has laid out."""
+    version = _version(warehouse, path)
+    if version < SCHEMA_VERSION:
+        raise WarehouseError(
+            f"{path}: laid out by schema version {version}, this deeprec reads {SCHEMA_VERSION}; "
+            "an account that may write to the home brings it up to date with any command"
+        )
+
+
+def _version(warehouse: Database, path: Path) -> int:
+    """The layout of a file of ours."""
+    _, is_ours = warehouse.row("warehouse/contents")
+    if not is_ours:
+        raise _foreign(path)
+    version: int
+    (version,) = warehouse.row("warehouse/version")
+    _check_version(version, path)
+    return version
 
 
 def _foreign(path: Path) -> WarehouseError:

@@ -13,6 +13,7 @@ from deeprec.evaluation.evaluate import MODEL, evaluate
 from deeprec.evaluation.measurement import HeldOut
 from deeprec.evaluation.ranking import POPULARITY, by_popularity, choose_users, liked_from, rank
 from deeprec.home import Home
+from deeprec.nights.champions import show_model
 from deeprec.progress import silent
 from deeprec.ratings import Floats, RatingMatrix, RatingScale
 
@@ -128,7 +129,12 @@ def test_an_evaluation_looks_at_lists_too(trained_home: Home, tiny_config: Confi
         assert 0 <= ranking.recall <= 1
         assert 0 <= ranking.ndcg <= 1
         assert 0 < ranking.coverage <= 1
+    recorded = show_model(trained_home, tiny_config, bundle_id=report.bundle_id).lists
+    assert [report.part] * 2 == [ranking.part for ranking in recorded]
+    expected = {ranking.lists_of: ranking.model_dump() for ranking in report.rankings}
+    assert expected == {of.lists_of: of.model_dump(exclude={"part"}) for of in recorded}
     told = tiny_config.evaluate.model_copy(update={"ranked_users": 0})
     none = evaluate(trained_home, tiny_config.model_copy(update={"evaluate": told}))
     assert () == none.rankings
+    assert () == show_model(trained_home, tiny_config, bundle_id=report.bundle_id).lists
     assert report.figures == none.figures

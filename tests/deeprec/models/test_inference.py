@@ -11,7 +11,13 @@ from deeprec.config.training import Device, ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.codes import write_products
 from deeprec.export.graphs import export_onnx
-from deeprec.models.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
+from deeprec.models.inference import (
+    MOVIE_CODES,
+    PRODUCTS,
+    USER_CODES,
+    open_graph,
+    open_session,
+)
 from deeprec.models.opening import PRODUCT_GRAPH
 from deeprec.networks.autoencoder import Autoencoder
 from deeprec.networks.predictor import DampedBiases, RatingPredictor
@@ -101,3 +107,12 @@ def test_a_gpu_that_is_not_there_is_one_clear_sentence(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is an NVIDIA GPU here")
 def test_auto_falls_to_the_cpu(graph_path: Path) -> None:
     assert "cpu" == open_graph(graph_path, "auto").device
+
+
+def test_a_session_takes_the_cores_that_the_process_may_use(
+    graph_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deeprec.models.inference.num_cores", lambda: 3)
+    for told, expected in ((0, 3), (1, 1)):
+        options = open_session(graph_path, "cpu", told).get_session_options()
+        assert expected == options.intra_op_num_threads

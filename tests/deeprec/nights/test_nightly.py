@@ -674,7 +674,7 @@ def test_an_account_that_may_only_read_can_ask(drop: Drop, monkeypatch: pytest.M
         return False
 
     # The system lets the tests' account write everywhere where that is root.
-    monkeypatch.setattr("deeprec.warehouse.database.os.access", refused)
+    monkeypatch.setattr("deeprec.warehouse.opening.os.access", refused)
     (drop.home.path / ".warehouse.lock").unlink()
     assert "ok" == status(drop.home, CONFIG).health
     assert list_models(drop.home, CONFIG).champion

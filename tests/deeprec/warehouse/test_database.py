@@ -108,14 +108,22 @@ def test_a_warehouse_of_another_schema_is_refused(home: Home) -> None:
         pass
 
 
-def test_a_warehouse_of_the_layout_before_is_read_and_brought_up_to_date(home: Home) -> None:
+def test_a_warehouse_of_the_layout_before_is_brought_up_to_date(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_warehouse(home) as warehouse:
         warehouse.run("materializations/record", **ROW)
     with duckdb.connect(home.warehouse) as connection:
         connection.execute("drop table experiment_requests")
+        connection.execute("drop table evaluation_lists")
         connection.execute("update warehouse_info set schema_version = 3")
+    with monkeypatch.context() as reader:
+        reader.setattr("deeprec.warehouse.opening.os.access", lambda *_: False)
+        with pytest.raises(WarehouseError, match="may write to the home"), read_warehouse(home):
+            pass
     with read_warehouse(home) as warehouse:
         assert [("x",)] == warehouse.rows("materializations/made_of", relation="user_vectors")
+        assert [] == warehouse.rows("models/evaluation_lists", bundle_id="any")
     with open_warehouse(home) as warehouse:
         assert [("x",)] == warehouse.rows("materializations/made_of", relation="user_vectors")
         assert [] == warehouse.rows("experiments/cells", experiment="any")
