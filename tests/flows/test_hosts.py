@@ -47,7 +47,7 @@ NIGHT_ON_THREADS = """
 import sys
 from pathlib import Path
 from cluster_program import SETTINGS, write_ratings
-from deeprec.config.run import load_config
+from deeprec.config.loading import load_config
 from deeprec.home import Home
 from deeprec.nights.nightly import run_night
 folder = Path(sys.argv[1])
