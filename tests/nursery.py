@@ -60,6 +60,9 @@ def become(
         else:
             exec(what, {"__name__": "__main__"})  # noqa: S102 - a test's own program
     except SystemExit as exit_:
+        if isinstance(exit_.code, str):
+            sys.stderr.write(f"{exit_.code}\n")
+            return 1
         return int(exit_.code or 0)
     except BaseException:  # noqa: BLE001 - told as Python tells it
         traceback.print_exc()

@@ -1,7 +1,7 @@
 """The accuracy benchmark as a person runs it, on made-up ratings, with the peers that are here."""
 
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from benchmarks.report import AccuracyReport
 from deeprec.samples.sample import write_sample
 from deeprec.splits import Part
 
-ROOT = Path(__file__).parents[2]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 CONFIG = """
 name = "tiny"
 split = { test_fraction = 0.2, dev_fraction = 0.1 }
@@ -28,14 +28,12 @@ myfm-svdpp = [{ rank = 2, n_iter = 10, n_kept_samples = 5 }]
 """
 
 
-def accuracy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def accuracy(python: Command, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command on the folder's sample, with the folder's configuration and settings."""
-    command = [sys.executable, "benchmarks/accuracy.py", str(folder / "sample")]
+    told = [str(folder / "sample"), *arguments]
     for option in ("home", "config", "settings"):
-        command += [f"--{option}", str(folder / option)]
-    return subprocess.run(
-        [*command, *arguments], check=False, capture_output=True, text=True, cwd=ROOT
-    )
+        told += [f"--{option}", str(folder / option)]
+    return python("-m", "benchmarks.accuracy", *told)
 
 
 def is_installed(peer: str) -> bool:
@@ -56,8 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path) -> subprocess.CompletedProcess[str]:
-    return accuracy(folder, "--seeds", "0,1", "--json", str(folder / "report.json"))
+def done(python: Command, folder: Path) -> subprocess.CompletedProcess[str]:
+    return accuracy(python, folder, "--seeds", "0,1", "--json", str(folder / "report.json"))
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +106,8 @@ def test_settings_are_the_best_on_dev(report: AccuracyReport) -> None:
     assert "best of 2 on dev" in figures.note
 
 
-def test_what_cannot_be_run_is_one_sentence(folder: Path) -> None:
-    done = accuracy(folder, "--peers", "netflix")
+def test_what_cannot_be_run_is_one_sentence(python: Command, folder: Path) -> None:
+    done = accuracy(python, folder, "--peers", "netflix")
     assert 1 == done.returncode
     assert "error: netflix: no such peer; there are surprise-svd" in done.stderr
     assert "Traceback" not in done.stderr

@@ -201,18 +201,6 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_it_is_told_how_nights
     run_to_the_end(server, "score-flow/manual")
     assert first != home.predictions.stat().st_ino
 
-    run_to_the_end(
-        server,
-        "experiment-flow/manual",
-        sources=drop,
-        protocol="random-90-10",
-        only=["shallow-128"],
-        overrides=["train.num_epochs=2"],
-    )
-    (page,) = artifacts(server, "markdown", "experiment-poster")
-    assert "shallow-128" in page["data"]
-    assert "data:image/png;base64," in page["data"]
-
     second = home.predictions.stat().st_ino
     server.prefect(
         *("deployment", "schedule", "create", "nightly-flow/nightly", "--interval=15", "-y"),
@@ -220,3 +208,20 @@ def test_a_night_runs_when_told_to_and_by_its_schedule_and_it_is_told_how_nights
     ended = wait_for_a_scheduled_run(server, "nightly-flow/nightly")
     assert "FAILED" == ended["state_type"], server.worker_log()  # its drop folder is not there
     assert second == home.predictions.stat().st_ino
+
+
+@pytest.mark.long
+@pytest.mark.server
+@pytest.mark.timeout(600)
+def test_an_experiment_runs_when_told_to(home: Home, server: Server) -> None:
+    run_to_the_end(
+        server,
+        "experiment-flow/manual",
+        sources=[str(home.path / "sample")],
+        protocol="random-90-10",
+        only=["shallow-128"],
+        overrides=["train.num_epochs=2"],
+    )
+    (page,) = artifacts(server, "markdown", "experiment-poster")
+    assert "shallow-128" in page["data"]
+    assert "data:image/png;base64," in page["data"]

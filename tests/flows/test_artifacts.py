@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from deeprec.evaluation.evaluate import EvaluateReport
-from deeprec.evaluation.ranking import Ranking
 from deeprec.ingestion.ingest import IngestReport, SourceReport
 from deeprec.metrics.breakdowns import Dimension, Group
 from deeprec.models.bundles import Member
-from deeprec.models.registry import Epoch, Evaluation
+from deeprec.models.registry import Epoch, Evaluation, Ranking
 from deeprec.scoring.publishing import ScoreReport
 from deeprec.splits import Part
 from deeprec.training.train import TrainReport

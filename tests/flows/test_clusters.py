@@ -29,7 +29,7 @@ PACKAGES = {
     "night_on_dask": ("prefect_dask",),
     "ray": ("prefect_ray",),
 }
-LONG = {"dask"}
+LONG = {"dask", "night_on_dask"}
 WAYS = [pytest.param(way, marks=[pytest.mark.long] if way in LONG else []) for way in PACKAGES]
 NUM_SHARDS = 15
 CREDENTIALS = {

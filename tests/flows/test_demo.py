@@ -122,10 +122,11 @@ def test_the_server_ends_with_the_process_that_started_it(
 
 
 @pytest.mark.timeout(600)
-def test_a_demo_that_was_killed_is_finished_by_the_next_and_repeated_by_a_third(
-    user: User, home: Home
+def test_a_demo_that_was_killed_is_finished_by_the_next(
+    user: User, home: Home, migrated: Path
 ) -> None:
-    sample = write_sample(home.path / "sample", num_users=80, num_movies=30, num_ratings=900)
+    shutil.copytree(migrated, home.prefect)
+    write_sample(home.path / "sample", num_users=80, num_movies=30, num_ratings=900)
     with user.start(*DEMO, str(home.path)) as process:
         wait_until(home.models.is_dir, "the demo has not come to train")
         process.send_signal(signal.SIGKILL)
@@ -136,8 +137,18 @@ def test_a_demo_that_was_killed_is_finished_by_the_next_and_repeated_by_a_third(
     assert "select" in shown
     assert 10 == shown.count("Synthetic Film")
     assert {"data", "split", "model", "metrics", "scores"} == artifact_kinds(home)
-    (bundle,) = home.models.glob("demo-*")
+    assert 1 == len(list(home.models.glob("demo-*")))
+    assert [] == list(user.folder.iterdir())
 
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_demo_on_a_new_server_is_repeated_by_the_next_and_scored_again_without_torch(
+    user: User, home: Home
+) -> None:
+    sample = write_sample(home.path / "sample", num_users=80, num_movies=30, num_ratings=900)
+    shown = user.run(*DEMO, str(home.path))
+    (bundle,) = home.models.glob("demo-*")
     assert shown == user.run(*DEMO, str(home.path))
     assert [bundle] == list(home.models.glob("demo-*"))
     assert f"{sample.num_users * 30}\n" == user.run("-c", SCORE_WITHOUT_TORCH, str(home.path))

@@ -589,7 +589,7 @@ def test_chunks_of_any_size_give_the_same_rows(
     assert [] == query(home, "select * from ratings where (line_number - 2) // 41 + 1 != movie_id")
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.one_of(

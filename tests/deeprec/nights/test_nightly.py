@@ -558,7 +558,7 @@ def test_a_night_counts_what_it_read_and_not_what_it_held_back(drop: Drop) -> No
 
 def test_past_files_are_kept_as_many_as_told(drop: Drop) -> None:
     config, later = told(score={"keep_past": 1}), drop
-    for number in range(3):
+    for number in range(2):
         drop.add(f"ratings_{number}.csv", new_ratings(10 * number))
         later, _ = later.next(config)
     assert 1 == len(list(drop.home.past.iterdir()))
@@ -574,7 +574,7 @@ def test_the_champion_before_is_kept_however_many_runs_came_since(drop: Drop) ->
     poor = poor_champion(drop)
     later, _ = drop.next(one)
     promote(drop.home, CONFIG, bundle_id=champion, reason="for a test")
-    for number in range(3):
+    for number in range(2):
         drop.add(f"ratings_{number}.csv", new_ratings(10 * number))
         later, _ = later.next(one)
     assert 2 == len(list(drop.home.past.iterdir()))

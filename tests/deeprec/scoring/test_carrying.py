@@ -160,7 +160,7 @@ CHANGES = st.tuples(
 
 @pytest.mark.parametrize("storage", STORAGES)
 @given(nights=st.lists(st.lists(CHANGES, max_size=4), min_size=1, max_size=2))
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_changes_each_night_gives_what_scoring_everybody_gives(
     _trained_catalogue: Path,  # noqa: PT019 - hypothesis gives it too
     tiny_config: Config,

@@ -153,7 +153,10 @@ def taking_part(*which: str) -> list[int]:
     return [int(line) for line in listed.stdout.split()]
 
 
-@pytest.mark.parametrize("killed", ["a process", "another process", "torchrun"])
+@pytest.mark.parametrize(
+    "killed",
+    ["a process", *(pytest.param(one, marks=pytest.mark.long) for one in ("another", "torchrun"))],
+)
 def test_a_process_that_is_killed_ends_the_fit_and_leaves_its_checkpoint(
     tmp_path: Path, killed: str
 ) -> None:
@@ -165,7 +168,7 @@ def test_a_process_that_is_killed_ends_the_fit_and_leaves_its_checkpoint(
         if record.epoch == 2:
             [torchrun] = taking_part("-P", str(os.getpid()), "-f", command_line)
             one, another = taking_part("-P", str(torchrun), "-f", command_line)
-            pids = {"torchrun": torchrun, "a process": one, "another process": another}
+            pids = {"torchrun": torchrun, "a process": one, "another": another}
             os.kill(pids[killed], signal.SIGKILL)
 
     with pytest.raises(TrainingError, match=r"one of the 2 processes .* has died"):

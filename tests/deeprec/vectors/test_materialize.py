@@ -346,7 +346,7 @@ splits = st.one_of(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.dictionaries(
         st.tuples(st.integers(1, 9), st.integers(1, 9)),

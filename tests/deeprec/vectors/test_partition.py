@@ -200,7 +200,7 @@ def test_a_bundle_is_measured_on_its_list_after_the_file_has_gone(
 _pairs = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.sets(_pairs, min_size=2), st.lists(_pairs, min_size=1), st.lists(_pairs))
 def test_lists_divide_any_ratings(
     tmp_path_factory: pytest.TempPathFactory,

@@ -230,7 +230,7 @@ def test_counts_that_differ_are_reported_and_logged_and_no_error(
 _days = st.dates(date(2005, 1, 1), date(2005, 1, 28))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     st.dictionaries(st.tuples(st.integers(1, 6), st.integers(1, 6)), _days, min_size=3),
     st.tuples(_days, _days, _days).map(sorted),

@@ -71,7 +71,7 @@ def contents(home: Home) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(base=ratings, changes=changes)
 def test_any_sequence_of_changes_leaves_what_a_full_rebuild_gives(
     tmp_path_factory: pytest.TempPathFactory,
