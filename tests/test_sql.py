@@ -1,9 +1,8 @@
 """Every statement under sql/ runs against the schema it is for, is described, and is used."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -152,47 +151,45 @@ SOURCE = "\n".join(
 )
 
 
+class Undone(Exception):  # noqa: N818 - not an error
+    """Ends a transaction without a trace."""
+
+
 @pytest.fixture(scope="module")
-def _new_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an empty warehouse."""
-    home = Home(tmp_path_factory.mktemp("new") / "home")
-    with open_warehouse(home):
-        return home.path
-
-
-@pytest.fixture
-def home(_new_home: Path, tmp_path: Path) -> Home:
-    return Home(shutil.copytree(_new_home, tmp_path / "home"))
-
-
-@contextmanager
-def database_for(name: str, home: Home) -> Iterator[Database]:
-    """The warehouse or a file being scored, with what the statement expects to be there."""
-    if PUBLISHED.match(name):
-        with open_database(home.predictions) as scores:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Database]]:
+    """A warehouse and files being scored, with what statements expect to be there."""
+    home = Home(tmp_path_factory.mktemp("sql") / "home")
+    with open_warehouse(home) as warehouse, ExitStack() as stack:
+        warehouse.run_with("splits/list_pairs", empty_batch())
+        warehouse.run("splits/listed")
+        warehouse.run_with("vectors/find_touched", empty_batch())
+        warehouse.run("ratings/find_repeated")
+        warehouse.run("ratings/find_superseded")
+        scores = {
+            form: stack.enter_context(open_database(home.path / f"{form}.duckdb"))
+            for form in ("dense", "factored")
+        }
+        for published in scores.values():
             for table in ("recommendations", "users", "scoring_shards", "movies"):
-                scores.run_with(f"scores/create_{table}", empty_batch())
-            scores.run("scores/create_recipe", recipe="a word")
-            scores.run_with("scores/create_scoring_runs", empty_batch(), run_id="a run")
-            if name.startswith("scores/factored/") or "a_code" in name:
-                for codes in ("user", "movie"):
-                    scores.run_with(f"scores/factored/create_{codes}_codes", empty_batch())
-                ends = {"lowest": 1, "highest": 5}
-                scores.run("scores/factored/create_prediction_scale", **ends, unit=1)
-                scores.run("scores/factored/identity")
-            else:
-                scores.run_with("scores/dense/create_rating_blocks", empty_batch())
-                scores.run_with("scores/dense/create_movie_places", empty_batch())
-                scores.run("scores/dense/create_predicted_ratings")
-            yield scores
-    else:
-        with open_warehouse(home) as warehouse:
-            warehouse.run_with("splits/list_pairs", empty_batch())
-            warehouse.run("splits/listed")
-            warehouse.run_with("vectors/find_touched", empty_batch())
-            warehouse.run("ratings/find_repeated")
-            warehouse.run("ratings/find_superseded")
-            yield warehouse
+                published.run_with(f"scores/create_{table}", empty_batch())
+            published.run("scores/create_recipe", recipe="a word")
+            published.run_with("scores/create_scoring_runs", empty_batch(), run_id="a run")
+        for codes in ("user", "movie"):
+            scores["factored"].run_with(f"scores/factored/create_{codes}_codes", empty_batch())
+        ends = {"lowest": 1, "highest": 5}
+        scores["factored"].run("scores/factored/create_prediction_scale", **ends, unit=1)
+        scores["factored"].run("scores/factored/identity")
+        scores["dense"].run_with("scores/dense/create_rating_blocks", empty_batch())
+        scores["dense"].run_with("scores/dense/create_movie_places", empty_batch())
+        scores["dense"].run("scores/dense/create_predicted_ratings")
+        yield {"warehouse": warehouse} | scores
+
+
+def which(name: str) -> str:
+    """The database that a statement is for."""
+    if not PUBLISHED.match(name):
+        return "warehouse"
+    return "factored" if name.startswith("scores/factored/") or "a_code" in name else "dense"
 
 
 def empty_batch() -> pa.Table:
@@ -200,20 +197,22 @@ def empty_batch() -> pa.Table:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_statement_runs(name: str, home: Home) -> None:
+def test_a_statement_runs(name: str, databases: Mapping[str, Database], tmp_path: Path) -> None:
     code = re.sub(r"--.*", "", statement(name))
     names = set(re.findall(r"\$(\w+)", code))
     parameters = {key: PARAMETERS.get(key, 1) for key in names}
     if name == "models/record_change":
         parameters["status"] = "retired"
-    with database_for(name, home) as database:
-        if "files" in names:
-            pq.write_table(empty_batch(), home.path / "batch.parquet")
-            parameters["files"] = [str(home.path / "batch.parquet")]
+    if "files" in names:
+        pq.write_table(empty_batch(), tmp_path / "batch.parquet")
+        parameters["files"] = [str(tmp_path / "batch.parquet")]
+    database = databases[which(name)]
+    with suppress(Undone), database.transaction():
         if code.lstrip().startswith(("select", "with")):
             database.table_with(name, empty_batch(), **parameters)
         else:
             database.run_with(name, empty_batch(), **parameters)
+        raise Undone
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,7 +23,7 @@ import pytest
 
 from deeprec.home import Home
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.timeout(400)]
 
 PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("cluster_program.py")
@@ -191,7 +191,6 @@ def begin_flow(hosts: Hosts, home: Home) -> subprocess.Popen[bytes]:
     return hosts.begin(HUB, "flow", "-c", SCORE_ON_DASK, str(home.path), *told)
 
 
-@pytest.mark.long
 def test_workers_that_cannot_reach_the_server_of_prefect_score_all_the_same(
     hosts: Hosts, contents: Contents
 ) -> None:
@@ -244,7 +243,6 @@ def test_a_run_ends_whole_that_loses_hosts_and_finds_them_again(
     assert [] == [*home.runs.glob("*"), *home.shards.glob("*")]
 
 
-@pytest.mark.long
 def test_a_ray_cluster_that_runs_already_publishes_what_threads_do(
     hosts: Hosts, contents: Contents, tmp_path: Path
 ) -> None:

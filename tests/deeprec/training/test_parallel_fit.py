@@ -98,6 +98,7 @@ def test_two_processes_take_the_steps_of_one(settings: dict[str, Any]) -> None:
     torch.testing.assert_close(weights_of(alone), weights_of(shared), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_what_a_library_prints_does_not_end_the_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

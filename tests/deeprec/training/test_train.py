@@ -107,6 +107,7 @@ def test_the_same_seed_trains_the_same_model(
     np.testing.assert_array_equal(found[0], found[1])
 
 
+@pytest.mark.long
 def test_several_processes_train_what_one_does(
     trained_home: Home, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
