@@ -1,1 +1,1 @@
-"""What a run is told: one frozen model a stage, read from TOML, checked before anything runs."""
+"""What a run is told: one frozen section a stage, read from TOML, checked before anything runs."""

@@ -7,7 +7,6 @@ from deeprec.config.training import TrainConfig
 
 _OF_ANY_MODEL = {"seed", "device", "processes", "watch_test"}  # keys of `train`
 
-
 # Keys of `train` that do not always count: when they do nothing, in words, and when they count.
 _COUNTS: Mapping[str, tuple[str, Callable[[ModelConfig, TrainConfig], bool]]] = {
     "batch_size": ("with lbfgs and rprop", lambda _, train: not train.takes_everything),

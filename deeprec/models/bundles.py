@@ -6,7 +6,7 @@ users.parquet    beside it: what was learned of each user: user_id, code, digest
 movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
 manifest.json    what it was made from and how good it is, and the digest of each file
 
-Beside these lie the parts of a graph that are run by themselves, as `models` names them. A blend
+Beside these lie the parts of a graph that are run by themselves, as `opening` names them. A blend
 has one folder a member, each with graphs of its own.
 """
 

@@ -1,7 +1,8 @@
 """What every exported model can be asked: users' ratings in, predicted ratings out.
 
 Some kinds know each user's vector alone. Others also look from the movies' side, over everybody's
-ratings; that is worked out once (`movie_side`) and then serves any number of users.
+ratings; that is worked out once (`movie_side`) and then serves any number of users. Models whose
+predictions are products of codes can be asked for these too (`Factors`).
 
 Shape legend: B users in a batch, M movies of the vocabulary, C a code.
 """

@@ -53,7 +53,7 @@ def open_model(
     unit: float = 1.0,
     device: Device = "auto",
     num_threads: int = 0,
-) -> "Model":
+) -> Model:
     """The model whose files are in a folder, ready to run.
 
     Args:
@@ -96,7 +96,7 @@ def _open_factored(
     num_threads: int,
     *,
     unit: float,
-) -> "FactoredModel":
+) -> FactoredModel:
     return FactoredModel(
         first=FirstLayer.read(folder / USER_WEIGHTS),
         biases=None if config.center == "none" else biases,

@@ -4,7 +4,6 @@ Shape legend: U users of the ratings at hand, T users known since training, B us
 M movies of the vocabulary, L places of a code.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from scipy import sparse
 from deeprec.config.training import Device
 from deeprec.errors import BundleError
 from deeprec.models.inference import MOVIE_CODES
+from deeprec.models.interface import MovieSide
 from deeprec.models.recurrent_inference import (
     MOVIE_STEP,
     STATIONARY,
@@ -39,7 +39,7 @@ class RecurrentModel:
     looks_at_movies: bool = True
     needs_days: bool = True
 
-    def movie_side(self, everyone: RatingMatrix) -> Mapping[str, Floats]:
+    def movie_side(self, everyone: RatingMatrix) -> MovieSide:
         """M x L: the movies' codes after all ratings by users known since training."""
         place_U, is_known_U = places_among(self.user_ids_T, everyone.user_ids_U)
         known = everyone.select_users(is_known_U)
@@ -52,8 +52,8 @@ class RecurrentModel:
         rows_M = np.arange(everyone.num_movies)
         return {MOVIE_CODES: self.codes.movie_codes(values_TM, _days(known), rows_M)}
 
-    def predict(self, users: RatingMatrix, side: Mapping[str, Floats], *, counted: bool) -> Floats:
-        """B x M: predicted ratings, before the clip; see `deeprec.models.interface.Model`."""
+    def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
+        """B x M: predicted ratings, before the clip; see `interface.Model`."""
         place_B, is_known_B = places_among(self.user_ids_T, users.user_ids_U)
         rows_B = np.where(is_known_B & counted, place_B, UNKNOWN)
         codes_BL = self.codes.user_codes(users.values_UM, _days(users), rows_B)

@@ -111,7 +111,7 @@ class CodeModel:
         return {MOVIE_CODES: np.concatenate(codes)}
 
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """See `Model`."""
+        """See `interface.Model`."""
         codes_BC = self.user_codes(users, side, counted=counted)
         return self.products(codes_BC, self.movie_codes(side))
 
@@ -125,11 +125,11 @@ class CodeModel:
         return codes_BC
 
     def movie_codes(self, side: MovieSide) -> Floats:
-        """See `Factors`."""
+        """See `interface.Factors`."""
         return side[MOVIE_CODES]
 
     def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
-        """See `Factors`."""
+        """See `interface.Factors`."""
         return self.product.products(user_codes_BC, movie_codes_MC)
 
     def _places(self, user_ids_U: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:

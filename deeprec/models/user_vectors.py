@@ -1,6 +1,6 @@
 """Models over users' vectors: a graph, one taken apart into codes, and a kernel of the movies.
 
-Shape legend: B users in a batch, M movies of the vocabulary, C a code.
+Shape legend: U or B users at hand, M movies of the vocabulary, C a code.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class VectorModel:
         return {}
 
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """See `Model`."""
+        """See `interface.Model`."""
         del side, counted
         return self.graph.run(self.graph.vectors(users.values_UM), UNCLIPPED)
 
@@ -69,12 +69,12 @@ class FactoredModel:
         return {}
 
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """See `Model`."""
+        """See `interface.Model`."""
         codes_BC = self.user_codes(users, side, counted=counted)
         return activate(self.products(codes_BC, self.weights_MC), self.activation, self.unit)
 
     def user_codes(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """See `Factors`."""
+        """See `interface.Factors`."""
         del side, counted
         if self.biases is None:
             return self.encoder.run({FIRST_LAYER: self.first.sums(users.values_UM)}, USER_CODES)
@@ -84,12 +84,12 @@ class FactoredModel:
         return self.encoder.run(feeds, USER_CODES)
 
     def movie_codes(self, side: MovieSide) -> Floats:
-        """See `Factors`."""
+        """See `interface.Factors`."""
         del side
         return self.weights_MC
 
     def products(self, user_codes_BC: Floats, movie_codes_MC: Floats) -> Floats:
-        """See `Factors`."""
+        """See `interface.Factors`."""
         return self.product.products(user_codes_BC, movie_codes_MC)
 
 
@@ -110,7 +110,7 @@ class KernelModel:
         return {KERNEL: kernel.kernel_MM, SCALE: kernel.scale_M}
 
     def predict(self, users: RatingMatrix, side: MovieSide, *, counted: bool) -> Floats:
-        """See `Model`."""
+        """See `interface.Model`."""
         counted_B1 = np.full((users.num_users, 1), counted, dtype=np.float32)
         vectors = self.graph.vectors(users.values_UM)
         return self.graph.run({**vectors, **side, COUNTED: counted_B1}, UNCLIPPED)

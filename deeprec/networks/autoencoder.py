@@ -2,8 +2,8 @@
 
 A row is one user's vector over the movies, or one movie's over the users: nothing here asks which.
 
-Shape legend: B rows of a batch, N columns, H one layer's outputs, I its inputs, C the code,
-R rated cells of the batch, W wanted cells of its output.
+Shape legend: B rows of a batch, N columns, H one layer's outputs (O of any linear layer), I its
+inputs, C the code, R rated cells of the batch, W wanted cells of its output.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -134,7 +134,7 @@ def write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle, model: Mo
 
 
 def read_side(run_dir: Path) -> MovieSide:
-    """What `prepare_run` has worked out, left on disk until it is used."""
+    """What `write_side` has worked out, left on disk until it is used."""
     files = sorted((run_dir / SIDE).glob("*.npy"))
     return {file.stem: np.load(file, mmap_mode="r") for file in files}
 

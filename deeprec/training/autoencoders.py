@@ -1,6 +1,6 @@
 """Fitting an autoencoder over users' vectors or movies', and turning it into graphs.
 
-Shape legend: U users, M movies, N columns of a vector, P probe users, C a code.
+Shape legend: U users, M movies, N columns of a vector, P probe users, B users in a batch, C a code.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class FittedAutoencoder:
     fold_in_ridge: float
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
-        """See `Fitted`."""
+        """See `members.Fitted`."""
         if self.config.orientation == "movies":
             return _export_codes(self, folder, of_raters(material), config)
         if self.config.has_user_codes:
@@ -65,7 +65,7 @@ class FittedAutoencoder:
 def fit_autoencoder(
     model: AutoencoderConfig, train: TrainConfig, material: Material, keeping: Keeping
 ) -> FittedAutoencoder:
-    """See `fit_member`."""
+    """See `members.fit_member`."""
 
     def rows(ratings: RatingMatrix | None) -> sparse.csr_array[np.float32] | None:
         return None if ratings is None else _rows(ratings, model)

@@ -1,6 +1,6 @@
 """Kernel ridge regressions, over users or over each user's movies, and turning them into graphs.
 
-Shape legend: M movies, P probe users, B users in a batch.
+Shape legend: U users, M movies, P probe users, B users in a batch.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class FittedUserKernel:
     fold_in_ridge: float = 0.0
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
-        """See `Fitted`."""
+        """See `members.Fitted`."""
         values_UM = material.train.values_UM
         return export_onnx(self.module, material.scale, values_UM, folder / GRAPH, config)
 
@@ -60,7 +60,7 @@ class FittedMovieKernel:
     fold_in_ridge: float = 0.0
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
-        """See `Fitted`."""
+        """See `members.Fitted`."""
         num_movies = material.train.num_movies
         inputs = {
             RATINGS: Input(torch.zeros(2, num_movies)),
@@ -106,7 +106,7 @@ class FittedMovieKernel:
 def fit_kernel_ridge(
     model: KernelRidgeConfig, material: Material, keeping: Keeping
 ) -> FittedUserKernel | FittedMovieKernel:
-    """See `fit_member`: one is solved for all users, the other for each when he is scored."""
+    """See `members.fit_member`: one is solved for all users, the other for each when he is scored."""
     result = FitResult(epochs=(), best_epoch=0, device="cpu")
     biases, unit = DampedBiases.of(material.biases), material.scale.unit
     if model.orientation == "movies":

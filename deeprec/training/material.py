@@ -1,4 +1,4 @@
-"""What a model is fitted to, and users to try what was exported on.
+"""What a model is fitted to, where an unfinished fit is kept, and users to try an export on.
 
 Shape legend: U users, M movies, P probe users.
 """

@@ -1,4 +1,4 @@
-"""Fitting one model of any kind, whatever it takes to turn it into graphs; needs torch."""
+"""Fitting one model of the kind that a configuration names; each kind has a module of its own."""
 
 from pathlib import Path
 from typing import Protocol

@@ -24,7 +24,7 @@ class FittedRecurrent:
     fold_in_ridge: float = 0.0
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
-        """See `Fitted`."""
+        """See `members.Fitted`."""
         train = material.train
         days_R = require_days(train.values_UM, train.days_R)
         write_recurrent_users(folder, train.user_ids_U)
@@ -34,7 +34,7 @@ class FittedRecurrent:
 def fit_recurrent_member(
     model: RecurrentConfig, train: TrainConfig, material: Material, keeping: Keeping
 ) -> FittedRecurrent:
-    """See `fit_member`."""
+    """See `members.fit_member`."""
     values_UM, days_R = material.train.values_UM, material.train.days_R
     network = build_recurrent(
         model, values_UM, days_R, material.biases, train.seed, unit=material.scale.unit
