@@ -1,9 +1,9 @@
 """Champion and challenger: who scores is decided on the same held-out ratings, and written down.
 
 A challenger becomes champion when it is surely better: the 95 % interval over users of its RMSE
-minus the champion's lies below zero (resampling users, see `metrics.bootstrap`). It must also beat its own
-bias floor and have come through its export, which is what sealed it. The first champion need only
-not be surely worse than that floor.
+minus the champion's lies below zero (resampling users, see `metrics.bootstrap`). It must
+also beat its own bias floor and have come through its export, which is what sealed it. The first
+champion need only not be surely worse than that floor.
 """
 
 from datetime import UTC, datetime

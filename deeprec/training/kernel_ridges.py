@@ -106,7 +106,7 @@ class FittedMovieKernel:
 def fit_kernel_ridge(
     model: KernelRidgeConfig, material: Material, keeping: Keeping
 ) -> FittedUserKernel | FittedMovieKernel:
-    """See `members.fit_member`: one is solved for all users, the other for each when he is scored."""
+    """See `members.fit_member`: one is solved for all users, one for each when he is scored."""
     result = FitResult(epochs=(), best_epoch=0, device="cpu")
     biases, unit = DampedBiases.of(material.biases), material.scale.unit
     if model.orientation == "movies":

@@ -1,6 +1,6 @@
 """From a split's definition to the part of every rating: applied in SQL, counted, kept.
 
-What a split means is said in `splits`; reading a split that has been applied is `materialize`'s part.
+What a split means is said in `splits`; reading one that has been applied is `materialize`'s part.
 The vectors hold the ratings by user, so a split is applied to them, a range of users at a time.
 """
 
