@@ -3,7 +3,7 @@
 An error says how far predictions are off, not whether those at the top are any good: it forgives a
 model that puts a movie with three ratings first for everybody.
 
-Shape legend: U users, B of them in a batch, N movies, T of a list.
+Shape legend: U users, B of them in a batch, N movies, R held-out ratings, T of a list.
 """
 
 from collections.abc import Iterable, Iterator

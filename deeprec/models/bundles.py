@@ -8,6 +8,8 @@ manifest.json    what it was made from and how good it is, and the digest of eac
 
 Beside these lie the parts of a graph that are run by themselves, as `opening` names them. A blend
 has one folder a member, each with graphs of its own.
+
+Shape legend: N movies of the warehouse, M movies of the vocabulary.
 """
 
 import hashlib

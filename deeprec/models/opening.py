@@ -1,4 +1,7 @@
-"""Opening the files of an exported model, of whatever kind it is."""
+"""Opening the files of an exported model, of whatever kind it is.
+
+Shape legend: T users known since training, M movies of the vocabulary, C a code.
+"""
 
 from pathlib import Path
 

@@ -4,6 +4,8 @@ A challenger becomes champion when it is surely better: the 95 % interval over u
 minus the champion's lies below zero (resampling users, see `metrics.bootstrap`). It must
 also beat its own bias floor and have come through its export, which is what sealed it. The first
 champion need only not be surely worse than that floor.
+
+Shape legend: U users, M movies, R held-out ratings, S of them that a model has seen.
 """
 
 from datetime import UTC, datetime

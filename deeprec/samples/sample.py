@@ -1,4 +1,7 @@
-"""A synthetic data set on disk in the Netflix Prize layouts; what is in it is drawn elsewhere."""
+"""A synthetic data set on disk in the Netflix Prize layouts; what is in it is drawn elsewhere.
+
+Shape legend: U users, M movies, R ratings.
+"""
 
 import io
 import shutil

@@ -4,6 +4,8 @@ The user is looked at as if he were new, over everybody else's ratings. A kernel
 what he has contributed to it, so leaving a rating out of his vector alone would leave it in the
 kernel; and the code that training has learned of a user does not follow from his vector at all.
 What this changes in the prediction is a part of the remainder.
+
+Shape legend: U users, M movies of the vocabulary, R ratings of one user.
 """
 
 from collections.abc import Sequence

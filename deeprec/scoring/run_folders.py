@@ -12,6 +12,8 @@ any process, again, or later:
 
 Where shards are Parquet, workers leave them in `home/predictions/run_id=RUN` and open no DuckDB
 file. With `score.shards_at` they leave them there, and find there what they need.
+
+Shape legend: N movies of the warehouse, M movies of the vocabulary.
 """
 
 from decimal import Decimal

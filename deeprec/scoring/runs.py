@@ -1,4 +1,7 @@
-"""Scoring runs: a new one prepared, an unfinished one found again, ended ones settled."""
+"""Scoring runs: a new one prepared, an unfinished one found again, ended ones settled.
+
+Shape legend: U users of the warehouse.
+"""
 
 import hashlib
 import json

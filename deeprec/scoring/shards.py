@@ -2,6 +2,8 @@
 
 Whoever scores into files opens no DuckDB file: it only sums up in memory. A worker elsewhere
 fetches what all shards of a run need once, into a folder that goes with its process.
+
+Shape legend: U users of the shard, N movies of the warehouse, M movies of the vocabulary.
 """
 
 import shutil

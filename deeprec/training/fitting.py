@@ -1,6 +1,6 @@
 """Fitting what a configuration names, one model or the members of a blend, and weighing them.
 
-Shape legend: R held-out ratings, K members, B users in a batch, M movies.
+Shape legend: U users, R held-out ratings, K members, B users in a batch, M movies.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""Fitting a recurrent network, and turning it into graphs."""
+"""Fitting a recurrent network, and turning it into graphs.
+
+Shape legend: U users, M movies, R ratings.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

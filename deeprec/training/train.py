@@ -1,4 +1,7 @@
-"""From the training part of the vectors to a sealed bundle: fit, export, measure, record."""
+"""From the training part of the vectors to a sealed bundle: fit, export, measure, record.
+
+Shape legend: U users, N movies of the warehouse, M movies of the vocabulary.
+"""
 
 import hashlib
 import json
