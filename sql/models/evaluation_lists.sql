@@ -20,4 +20,4 @@ select
 from evaluation_lists
 inner join newest using (part, evaluated_at)
 where bundle_id = $bundle_id
-order by part, ndcg desc;
+order by part asc, ndcg desc;
