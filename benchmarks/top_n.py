@@ -27,8 +27,7 @@ from benchmarks.night import NUM_MOVIES
 from benchmarks.training import draw_users
 from deeprec.config.training import ExportConfig
 from deeprec.export.codes import write_products
-from deeprec.models.inference import MOVIE_CODES, PRODUCTS, USER_CODES, open_graph
-from deeprec.models.opening import PRODUCT_GRAPH
+from deeprec.models.inference import MOVIE_CODES, PRODUCT_GRAPH, PRODUCTS, USER_CODES, open_graph
 from deeprec.models.prediction import best_unrated
 from deeprec.ratings import Floats, RatingMatrix
 

@@ -55,8 +55,8 @@ def run_cells(home: Home, told: ExperimentConfig) -> "ExperimentReport":
 def write_page(home: Home, experiment: str) -> Page:
     """The page that opens offline as a file, and what it shows as an artifact."""
     from deeprec.experiments.cells import experiments_home  # noqa: PLC0415 - as above
-    from deeprec.pages.report import write_report  # noqa: PLC0415 - draws
-    from deeprec.pages.report_sections import read_page  # noqa: PLC0415
+    from deeprec.pages.experiment import write_report  # noqa: PLC0415 - draws
+    from deeprec.pages.experiment_sections import read_page  # noqa: PLC0415
 
     cells_home = experiments_home(home)
     written = write_report(cells_home, experiment)

@@ -8,7 +8,7 @@ from flows.artifacts import Page, as_key, as_text, table
 
 if TYPE_CHECKING:
     from deeprec.experiments.comparison import SystemFigures
-    from deeprec.pages.report_sections import ExperimentPage, Section
+    from deeprec.pages.experiment_sections import ExperimentPage, Section
 
 _HEADER = ("system", "seeds", "epochs", "dev", "test", "bias floor", "published", "verdict")
 

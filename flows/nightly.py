@@ -14,7 +14,7 @@ from deeprec.errors import DeeprecError
 from deeprec.nights.nightly import NightFailedError, NightReport, Said, run_night
 from deeprec.pages.night import read_view
 from deeprec.scoring.score import score_on_threads
-from deeprec.warehouse.nights import Outcome
+from deeprec.warehouse.night_ledger import Outcome
 from flows.artifacts import publish
 from flows.night_artifacts import night_pages
 from flows.parameters import Project, locate_project

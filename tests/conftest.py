@@ -22,7 +22,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.home import Home
 
 PROJECT = Path(__file__).parents[1]

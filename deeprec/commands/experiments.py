@@ -3,9 +3,7 @@
 Holds no logic of an experiment. Data goes to stdout, everything else to stderr.
 """
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deeprec.commands.options import HomeOption, JsonOption, SetOption
+from deeprec.commands.running import tell
 from deeprec.commands.stages import import_stage
-from deeprec.commands.terminal import show_progress
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.progress import Progress
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
 experiment_app = typer.Typer(
     help="Train and compare a set of systems under one protocol.", no_args_is_help=True
 )
-_data = Console(soft_wrap=True)
-_diagnostics = Console(stderr=True)
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_PIPED_WIDTH = 160  # characters, where no terminal says how wide it is
 _WATCH_TEST = "train.watch_test=true"
 
 SetArgument = Annotated[
@@ -76,7 +70,7 @@ def run(
         )
         return report
 
-    _run(stage, as_json=as_json)
+    tell(stage, as_json=as_json, show=_show)
 
 
 @experiment_app.command()
@@ -93,51 +87,31 @@ def report(
     def stage(progress: Progress) -> BaseModel:
         del progress  # a page takes a moment
         cells_home = import_stage("experiments.cells").experiments_home(Home.locate(home))
-        page: BaseModel = import_stage("pages.report").write_report(cells_home, experiment, output)
+        page: BaseModel = import_stage("pages.experiment").write_report(
+            cells_home, experiment, output
+        )
         return page
 
-    _run(stage, as_json=as_json)
+    tell(stage, as_json=as_json, show=_show)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C as a sentence; what has ended is kept."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        _diagnostics.print("stopped; run the same command again to go on")
-        raise typer.Exit(_INTERRUPTED) from interrupt
-
-
-def _run(stage: Callable[[Progress], BaseModel], *, as_json: bool) -> None:
-    """Run a stage and print its report."""
-    with _interruptible(), show_progress(_diagnostics) as progress:
-        report = stage(progress)
-    if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
-    else:
-        _print(report)
-
-
-def _print(report: BaseModel) -> None:
+def _show(data: Console, report: BaseModel) -> None:
     """Single values as lines, lists of text beneath them, the systems as a table."""
     for name, value in report:
         if name == "systems":
             continue
         shown = value if not isinstance(value, tuple) else "; ".join(value) or "none"
-        _say(f"{name.replace('_', ' ')}: {shown}")
+        _say(data, f"{name.replace('_', ' ')}: {shown}")
     systems: Sequence[SystemFigures] = getattr(report, "systems", ())
     if not systems:
         return
-    if not _data.is_terminal:
-        _data.width = max(_data.width, _PIPED_WIDTH)
-    _data.print(_table([row for row in systems if row.verdict != "not run"]))
+    data.print(_table([row for row in systems if row.verdict != "not run"]))
     not_run = [row.system for row in systems if row.verdict == "not run"]
-    _say(f"not run: {', '.join(not_run) or 'none'}")
-    _say("* published for another protocol or other data: not to be compared")
+    _say(data, f"not run: {', '.join(not_run) or 'none'}")
+    _say(data, "* published for another protocol or other data: not to be compared")
     for row in systems:
         for failure in row.failures:
-            _say(f"{row.system}: {failure}")
+            _say(data, f"{row.system}: {failure}")
 
 
 def _table(systems: Sequence["SystemFigures"]) -> Table:
@@ -152,7 +126,7 @@ def _table(systems: Sequence["SystemFigures"]) -> Table:
             row.system,
             ", ".join(map(str, row.seeds)),
             row.epochs,
-            *(_shown(figure) for figure in (row.dev, row.test, row.oracle, row.test_bias)),
+            *(_figure(figure) for figure in (row.dev, row.test, row.oracle, row.test_bias)),
             "\n".join(map(_beside, row.published)),
             "" if row.seconds is None else f"{row.seconds:,.0f}",
             row.verdict,
@@ -160,8 +134,8 @@ def _table(systems: Sequence["SystemFigures"]) -> Table:
     return table
 
 
-def _say(text: str) -> None:
-    _data.print(text, highlight=False, markup=False)
+def _say(data: Console, text: str) -> None:
+    data.print(text, highlight=False, markup=False)
 
 
 def _beside(published: "Published") -> str:
@@ -171,7 +145,7 @@ def _beside(published: "Published") -> str:
     return f"{published.figure.rmse:.3f}{star} {published.figure.part}{note}"
 
 
-def _shown(figure: object) -> str:
+def _figure(figure: object) -> str:
     return "" if figure is None else str(figure)
 
 

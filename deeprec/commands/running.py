@@ -20,6 +20,7 @@ from deeprec.home import Home
 from deeprec.progress import Progress
 
 Stage = Callable[[Home, Config, Progress], BaseModel]
+Show = Callable[[Console, BaseModel], None]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _WIDTH_OF_A_FILE = 160
@@ -71,8 +72,10 @@ def run_stages(
     return report
 
 
-def tell(work: Callable[[Progress], BaseModel], *, as_json: bool) -> BaseModel:
-    """Show how the work goes on, then print what it reports."""
+def tell(
+    work: Callable[[Progress], BaseModel], *, as_json: bool, show: Show = print_report
+) -> BaseModel:
+    """Show how the work goes on, then print what it reports; a person is shown it by `show`."""
     try:
         with show_progress(diagnostics) as progress:
             report = work(progress)
@@ -83,5 +86,5 @@ def tell(work: Callable[[Progress], BaseModel], *, as_json: bool) -> BaseModel:
         sys.stdout.write(report.model_dump_json() + "\n")
         sys.stdout.flush()
     else:
-        print_report(_data, report)
+        show(_data, report)
     return report

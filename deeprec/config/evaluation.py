@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deeprec.config.section import Section
-from deeprec.config.training import Device
+from deeprec.config.section import Device, Section
 
 
 class PublishedConfig(Section):

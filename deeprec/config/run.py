@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from deeprec.config.checks import ChecksConfig
 from deeprec.config.evaluation import EvaluateConfig, ProtocolConfig, PublishedConfig
 from deeprec.config.idle_keys import idle_keys_of
 from deeprec.config.ingestion import IngestConfig
@@ -17,7 +18,7 @@ from deeprec.config.models import (
     RecurrentConfig,
     require_kernels,
 )
-from deeprec.config.nights import ChecksConfig, NightlyConfig
+from deeprec.config.nights import NightlyConfig
 from deeprec.config.scoring import ScoreConfig
 from deeprec.config.section import Section
 from deeprec.config.training import ExportConfig, TrainConfig

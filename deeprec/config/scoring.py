@@ -5,8 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from deeprec.config.section import Section
-from deeprec.config.training import Device
+from deeprec.config.section import Device, Section
 from deeprec.places import checked_location
 
 GROUP_ROWS = 2048  # the fewest: a group of lists is then packed while it is in the cache

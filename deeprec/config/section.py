@@ -1,6 +1,10 @@
 """What every section of a configuration has in common."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class Section(BaseModel):

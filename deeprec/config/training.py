@@ -4,9 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deeprec.config.section import Section
-
-Device = Literal["auto", "cpu", "cuda"]
+from deeprec.config.section import Device, Section
 
 
 class TrainConfig(Section):

@@ -1,48 +1,19 @@
-"""Exporting a network over users' vectors whose predictions are products of codes: its parts.
+"""Codes whose products a network's predictions are: of its rows a graph, of its columns a matrix.
 
-Shape legend: B rows of a batch, N columns, M movies, H units of the first layer, C a code,
-P probe users.
+Shape legend: B rows of a batch, N columns, H units of the first layer, C a code.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprec.config.models import AutoencoderConfig
 from deeprec.config.training import ExportConfig
-from deeprec.export.graphs import (
-    ExportReport,
-    agreement,
-    clip,
-    difference,
-    export_onnx,
-    probe_users,
-)
-from deeprec.export.onnx_files import cut, write_product
-from deeprec.models.baselines import Biases
-from deeprec.models.first_layer import FirstLayer
-from deeprec.models.inference import (
-    BATCH,
-    FIRST_LAYER,
-    MOVIE_CODES,
-    PRODUCTS,
-    USER_BIAS,
-    USER_CODES,
-    open_graph,
-)
-from deeprec.models.opening import (
-    GRAPH,
-    MOVIE_WEIGHTS,
-    PRODUCT_GRAPH,
-    USER_ENCODER,
-    USER_WEIGHTS,
-    open_model,
-)
+from deeprec.export.onnx_files import write_product
+from deeprec.models.inference import BATCH, MOVIE_CODES, PRODUCT_GRAPH, PRODUCTS, USER_CODES
 from deeprec.networks.predictor import RatingPredictor
-from deeprec.ratings import Floats, RatingMatrix, RatingScale
+from deeprec.ratings import Floats
 
 
 class Encoder(nn.Module):
@@ -71,67 +42,6 @@ class Encoder(nn.Module):
         network = self.network.autoencoder
         hidden_BH = network.before_last(network.after_first(first_BH))
         return torch.cat([hidden_BH, torch.ones_like(first_BH[:, :1]), *bias_B1], dim=1)
-
-
-class _InParts(nn.Module):
-    """A network as what lies between its parts, and the product that its last layer is."""
-
-    weight_MC: Tensor
-
-    def __init__(self, network: RatingPredictor, scale: RatingScale) -> None:
-        super().__init__()
-        self.encoder = Encoder(network)
-        self.register_buffer("weight_MC", torch.from_numpy(column_codes(network)))
-        self.activation = network.autoencoder.output_activation
-        self.unit = unit_after_products(network)
-        self.scale = scale
-
-    def forward(self, ratings_BM: Tensor, rated_BM: Tensor | None = None) -> tuple[Tensor, ...]:
-        first = self.encoder.first_layer(ratings_BM, rated_BM)
-        codes_BC = self.encoder.after_first(*first)
-        output_BM = self.activation(codes_BC @ self.weight_MC.T)
-        if self.unit != 1:
-            output_BM = output_BM * self.unit
-        predicted = clip(output_BM, self.scale)
-        return *predicted, codes_BC, *first
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What is taken apart: a fitted network, in eval mode, on the CPU."""
-
-    network: RatingPredictor
-    config: AutoencoderConfig
-    biases: Biases
-    scale: RatingScale
-
-
-def export_in_parts(
-    parts: Parts, train: RatingMatrix, folder: Path, config: ExportConfig
-) -> ExportReport:
-    """Write the whole graph; and its first layer, from there to the codes, and on to the ratings.
-
-    Raises:
-        ExportError: torch differs from the graph, or the graph from its parts.
-    """
-    network = parts.network
-    between = [FIRST_LAYER] if network.biases is None else [FIRST_LAYER, USER_BIAS]
-    report = export_onnx(
-        network,
-        parts.scale,
-        train.values_UM,
-        folder / GRAPH,
-        config,
-        in_parts=_InParts(network, parts.scale).eval(),
-        between=[USER_CODES, *between],
-    )
-    cut(folder / GRAPH, between, [USER_CODES], folder / USER_ENCODER)
-    write_products(folder, config)
-    _first_layer(network).write(folder / USER_WEIGHTS)
-    np.save(folder / MOVIE_WEIGHTS, column_codes(network))
-    apart = _parts_differ(parts, train, folder)
-    largest = float(np.max([report.largest_difference, apart]))
-    return agreement(largest, report.num_probe_users, report.opset, config, parts.scale)
 
 
 def write_products(folder: Path, config: ExportConfig) -> None:
@@ -164,27 +74,3 @@ def column_codes(network: RatingPredictor) -> Floats:
         baseline_N1 = (network.biases.global_mean + network.biases.column_bias_N)[:, None]
         parts = [weight_NH, offset_N1 + baseline_N1, torch.ones_like(baseline_N1)]
     return np.ascontiguousarray(torch.cat(parts, dim=1).numpy())
-
-
-@torch.no_grad()
-def _first_layer(network: RatingPredictor) -> FirstLayer:
-    """Its weights, as they count."""
-    autoencoder = network.autoencoder
-    weight_MH = network.in_units(autoencoder.first_weight())
-    rated_weight_MH = autoencoder.rated_weights_IH[0] if autoencoder.has_rated else weight_MH[:0]
-    return FirstLayer(
-        weight_MH=np.ascontiguousarray(weight_MH.numpy()),
-        offset_H=autoencoder.encoder_biases_H[0].numpy(),
-        rated_weight_MH=rated_weight_MH.numpy(),
-    )
-
-
-def _parts_differ(parts: Parts, train: RatingMatrix, folder: Path) -> float:
-    """How far what the parts that were written say is from what the whole graph says."""
-    values_PM = probe_users(train.values_UM, parts.scale)
-    ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
-    probes = RatingMatrix(ids_P, train.movie_ids_M, values_PM)
-    model = open_model(folder, parts.config, parts.biases, unit=parts.scale.unit, device="cpu")
-    found_PM = model.predict(probes, {}, counted=True)
-    unclipped_PM = open_graph(folder / GRAPH, "cpu").predict(values_PM).unclipped_BM
-    return difference(unclipped_PM, found_PM, parts.scale)

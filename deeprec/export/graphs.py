@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
 from deeprec.export.onnx_files import anonymous, checked_opset, quiet_exporter, sync
+from deeprec.export.probes import probe_vectors
 from deeprec.models.inference import BATCH, PREDICTED, RATED, RATINGS, UNCLIPPED, open_graph
 from deeprec.networks.batches import DenseBatches
 from deeprec.ratings import Floats, RatingScale
 
-_NUM_SAMPLED = 64
 _BATCH = 16  # users; several batches, and a short last one, are part of the probe
 
 
@@ -73,7 +73,7 @@ def export_onnx(
     Args:
         network: the fitted module, on the CPU; left in eval mode.
         scale: the graph clips to it.
-        ratings_UM: training ratings, of which some users are probed; see `probe_users`.
+        ratings_UM: training ratings, of which some users are probed; see `probe_vectors`.
         path: the ONNX file to write.
         config: the opset, and the largest difference allowed.
         in_parts: the same function, to be written in the network's place, for it also has as
@@ -92,7 +92,7 @@ def export_onnx(
     try:
         outputs = [PREDICTED, UNCLIPPED, *between]
         opset = write_graph(in_parts or clipped, inputs, outputs, unfinished, config.opset)
-        probes_PM = probe_users(ratings_UM, scale)
+        probes_PM = probe_vectors(ratings_UM, scale)
         largest = _largest_difference(clipped, unfinished, probes_PM)
         report = agreement(largest, probes_PM.shape[0], opset, config, scale)
         unfinished.replace(path)
@@ -172,25 +172,6 @@ def difference(expected_PM: Floats, found_PM: Floats, scale: RatingScale) -> flo
     limits = scale.minimum, scale.maximum
     clipped = np.abs(np.clip(expected_PM, *limits) - np.clip(found_PM, *limits)).max()
     return float(np.max([np.abs(expected_PM - found_PM).max(), clipped]))
-
-
-def probe_users(
-    ratings_UM: sparse.csr_array[np.float32], scale: RatingScale
-) -> sparse.csr_array[np.float32]:
-    """P x M: users to compare on, real and extreme.
-
-    Users spread evenly over the training ones, the one with the most ratings, one without any,
-    and two with a single rating, at either end of the scale.
-    """
-    num_users, num_movies = ratings_UM.shape
-    sampled = np.linspace(0, num_users - 1, min(num_users, _NUM_SAMPLED)).astype(np.int64)
-    heaviest = np.argmax(np.diff(ratings_UM.indptr))
-    ends = np.array([scale.minimum, scale.maximum], dtype=np.float32)
-    extreme_PM = sparse.csr_array(
-        (ends, np.array([0, num_movies - 1]), np.array([0, 0, 1, 2])), shape=(3, num_movies)
-    )
-    real_PM = ratings_UM[np.append(sampled, heaviest)]
-    return sparse.csr_array(sparse.vstack([real_PM, extreme_PM], format="csr"))
 
 
 class _Clipped(nn.Module):

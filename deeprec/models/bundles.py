@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deeprec.config.models import BlendConfig, MemberModelConfig
 from deeprec.config.run import Config
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
 from deeprec.models.blends import BlendModel

@@ -16,8 +16,9 @@ from deeprec.errors import BundleError
 from deeprec.models.bundles import Bundle
 from deeprec.models.interface import Factors, Model
 from deeprec.models.last_layer import LOWEST_SELU, activate, before_activation
-from deeprec.models.opening import factors_of
+from deeprec.models.learned_codes import CodeModel
 from deeprec.models.prediction import Predictor
+from deeprec.models.vector_models import FactoredModel
 from deeprec.ratings import Floats, RatingMatrix
 
 _CODES_AT_ONCE = 4096  # users: a code is little beside a prediction of every movie
@@ -129,7 +130,7 @@ class FactoredPredictor:
 
 def scorer_of(predictor: Predictor) -> Predictor | FactoredPredictor:
     """The predictor itself, or the same as products where its model's scores are such."""
-    factors = factors_of(predictor.model)
+    factors = _factors_of(predictor.model)
     if factors is None or not _reaches_scale(factors, predictor.bundle):
         return predictor
     return FactoredPredictor(predictor, factors)
@@ -141,7 +142,7 @@ def require_factors(bundle: Bundle, model: Model) -> Factors:
     Raises:
         BundleError: its predictions are no products.
     """
-    factors = factors_of(model)
+    factors = _factors_of(model)
     if factors is None:
         raise BundleError(
             f'{bundle.path}: score.storage = "factored" needs an autoencoder whose last layer is '
@@ -160,3 +161,8 @@ def _reaches_scale(factors: Factors, bundle: Bundle) -> bool:
     """Whether products come to any rating on the scale."""
     lowest = LOWEST_SELU * factors.unit
     return factors.activation != "selu" or bool(bundle.manifest.scale.minimum >= lowest)
+
+
+def _factors_of(model: Model) -> Factors | None:
+    """The model in this form, if it has it."""
+    return model if isinstance(model, CodeModel | FactoredModel) else None

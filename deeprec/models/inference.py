@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from scipy import sparse
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.cores import num_cores
 from deeprec.errors import BundleError, DeviceError
 from deeprec.ratings import Floats, rated_cells
@@ -32,6 +32,7 @@ SCALE = "scale"
 COUNTED = "counted"
 FIRST_LAYER = "first_layer"
 USER_BIAS = "user_bias"
+PRODUCT_GRAPH = "products.onnx"  # a file of its own beside any graph whose codes it multiplies
 
 _ONE_AT_A_TIME = Lock()
 _NVIDIA_DEVICE = Path("/dev/nvidiactl")

@@ -5,35 +5,29 @@ Shape legend: T users known since training, M movies of the vocabulary, C a code
 
 from pathlib import Path
 
-import numpy as np
-
 from deeprec.config.models import (
     AutoencoderConfig,
     KernelRidgeConfig,
     MemberModelConfig,
     RecurrentConfig,
 )
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
-from deeprec.models.first_layer import FirstLayer
-from deeprec.models.inference import open_graph
-from deeprec.models.interface import Factors, Model
+from deeprec.models.inference import PRODUCT_GRAPH, open_graph
+from deeprec.models.interface import Model
+from deeprec.models.learned_codes import ENCODER, USERS, open_code_model
 from deeprec.models.recurrent import RECURRENT_FILES, open_recurrent_model
-from deeprec.models.user_codes import USERS, CodeModel, penalty, read_codes
-from deeprec.models.user_vectors import FactoredModel, KernelModel, VectorModel
+from deeprec.models.vector_models import (
+    MOVIE_WEIGHTS,
+    USER_ENCODER,
+    USER_WEIGHTS,
+    KernelModel,
+    VectorModel,
+    open_factored_model,
+)
 
 GRAPH = "model.onnx"
-ENCODER = "movies.onnx"
-USER_WEIGHTS = "users.npz"
-USER_ENCODER = "users.onnx"
-MOVIE_WEIGHTS = "movies.npy"
-PRODUCT_GRAPH = "products.onnx"
-
-
-def factors_of(model: Model) -> Factors | None:
-    """The model in this form, if it has it."""
-    return model if isinstance(model, CodeModel | FactoredModel) else None
 
 
 def files_of(config: MemberModelConfig) -> tuple[str, ...]:
@@ -75,40 +69,20 @@ def open_model(
     if isinstance(config, RecurrentConfig):
         return open_recurrent_model(folder, device, num_threads)
     if isinstance(config, AutoencoderConfig) and config.has_user_codes:
-        factored = _open_factored(folder, config, biases, device, num_threads, unit=unit)
+        factored = open_factored_model(
+            folder, config, biases, unit, device=device, num_threads=num_threads
+        )
         _check_movies(folder, len(factored.weights_MC), biases)
         return factored
-    if ENCODER in files_of(config):
-        encoder = open_graph(folder / ENCODER, device, num_threads)
-        product = open_graph(folder / PRODUCT_GRAPH, device, num_threads)
-        codes = read_codes(folder, encoder.num_columns)
-        penalty_C = penalty(config, codes.codes_TC.shape[1], biases, fold_in_ridge)
-        return CodeModel(encoder, product, codes, penalty_C)
+    if isinstance(config, AutoencoderConfig) and config.orientation == "movies":
+        return open_code_model(
+            folder, config, biases, fold_in_ridge, device=device, num_threads=num_threads
+        )
     graph = open_graph(folder / GRAPH, device, num_threads)
     _check_movies(folder, graph.num_columns, biases)
     if isinstance(config, KernelRidgeConfig) and config.orientation == "movies":
         return KernelModel(graph, biases, config, unit)
     return VectorModel(graph)
-
-
-def _open_factored(
-    folder: Path,
-    config: AutoencoderConfig,
-    biases: Biases,
-    device: Device,
-    num_threads: int,
-    *,
-    unit: float,
-) -> FactoredModel:
-    return FactoredModel(
-        first=FirstLayer.read(folder / USER_WEIGHTS),
-        biases=None if config.center == "none" else biases,
-        encoder=open_graph(folder / USER_ENCODER, device, num_threads),
-        product=open_graph(folder / PRODUCT_GRAPH, device, num_threads),
-        weights_MC=np.load(folder / MOVIE_WEIGHTS),
-        activation=config.output_activation,
-        unit=1.0 if config.output_activation == "identity" else unit,
-    )
 
 
 def _check_movies(folder: Path, num_movies: int, biases: Biases) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.errors import BundleError
 from deeprec.models.inference import MOVIE_CODES
 from deeprec.models.interface import MovieSide

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 from scipy import sparse
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.errors import BundleError
 from deeprec.models.inference import open_session
 from deeprec.models.sequences import (

@@ -20,7 +20,7 @@ from deeprec.evaluation.evaluate import BIAS, bias_predictions_R, known_to, mode
 from deeprec.evaluation.measurement import HeldOut, measure
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle
-from deeprec.models.prediction import Predictor, check_vocabulary
+from deeprec.models.prediction import Predictor
 from deeprec.models.registry import (
     Evaluation,
     ModelStatus,
@@ -30,7 +30,7 @@ from deeprec.models.registry import (
 )
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix
-from deeprec.scoring.runs import check_scale
+from deeprec.scoring.fitness import check_fits
 from deeprec.splits import LastKSplit, Part, TimeSplit
 from deeprec.vectors.materialize import SplitRatings, data_digest, read_split
 from deeprec.warehouse.database import Database
@@ -236,10 +236,8 @@ def _record(warehouse: Database, report: ChallengeReport, by: str) -> None:
 
 def why_unfit(bundle: Bundle, warehouse: Database) -> str:
     """Why a bundle cannot score the warehouse any more; empty where it can."""
-    movies = warehouse.table("vectors/movies")
     try:
-        check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
-        check_scale(bundle, warehouse, data_digest(warehouse))
+        check_fits(bundle, warehouse, data_digest(warehouse))
     except BundleError as error:
         return str(error)
     return ""

@@ -37,7 +37,7 @@ from deeprec.warehouse.checks import CheckResult, check_ratings, record_checks, 
 from deeprec.warehouse.database import Database
 from deeprec.warehouse.drift import profile_ratings
 from deeprec.warehouse.live import measure_arrivals
-from deeprec.warehouse.nights import NightStep, Outcome, begin_night, end_night, record_step
+from deeprec.warehouse.night_ledger import NightStep, Outcome, begin_night, end_night, record_step
 from deeprec.warehouse.opening import open_warehouse
 
 _SECONDS_A_DAY = 86_400

@@ -18,7 +18,7 @@ from deeprec.progress import Progress, silent
 from deeprec.vectors.materialize import USER_VECTORS, is_made_of
 from deeprec.warehouse.database import Database, open_database
 from deeprec.warehouse.live import read_metrics
-from deeprec.warehouse.nights import Night, NightStep, Outcome, read_nights, read_steps
+from deeprec.warehouse.night_ledger import Night, NightStep, Outcome, read_nights, read_steps
 from deeprec.warehouse.opening import read_warehouse
 
 _SECONDS_AN_HOUR = 3600

@@ -29,7 +29,7 @@ from deeprec.warehouse.checks import CheckResult, read_checks
 from deeprec.warehouse.database import Database, open_database
 from deeprec.warehouse.drift import Drift, read_drift
 from deeprec.warehouse.live import LiveMetric, read_metrics
-from deeprec.warehouse.nights import Night, NightStep, read_nights, read_steps
+from deeprec.warehouse.night_ledger import Night, NightStep, read_nights, read_steps
 from deeprec.warehouse.opening import read_warehouse
 
 _TEMPLATE = "night.html"

@@ -21,16 +21,16 @@ from deeprec.models.bundles import Bundle
 from deeprec.models.prediction import Predictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids, RatingMatrix
+from deeprec.scoring.fitness import check_fits
 from deeprec.scoring.leave_one_out import Effects, leave_one_out, predict_one
 from deeprec.scoring.people import (
     People,
-    check_fits,
     newcomers_predictor,
     open_chosen,
     read_everyone,
     read_people,
 )
-from deeprec.vectors.materialize import movie_ids, rating_matrix
+from deeprec.vectors.materialize import current_digest, movie_ids, rating_matrix
 from deeprec.warehouse.opening import read_warehouse
 
 _NOTE = (
@@ -165,7 +165,7 @@ def _user(home: Home, bundle: Bundle, config: Config, user_id: int, movie_id: in
     """A user of the warehouse."""
     model = bundle.model(config.score.device)
     with read_warehouse(home, config.warehouse) as warehouse:
-        check_fits(warehouse, bundle)
+        check_fits(bundle, warehouse, current_digest(warehouse))
         movies = warehouse.table("vectors/movies")
         vector = warehouse.table("vectors/of_user", user_id=user_id)
         if not vector.num_rows:

@@ -8,7 +8,8 @@ import logging
 from deeprec.ahead import ahead
 from deeprec.errors import WarehouseError
 from deeprec.places import is_store
-from deeprec.scoring.plans import ScoringPlan, open_scores, shard_files, users_of_shard
+from deeprec.scoring.plans import ScoringPlan, shard_files, users_of_shard
+from deeprec.scoring.scores_file import open_scores
 from deeprec.scoring.shard_files import ShardEntry, ShardFiles, ShardRows, UnsoundShardError
 from deeprec.scoring.shards import enter, insert_shard, is_done, score_into_files
 from deeprec.warehouse.database import Database

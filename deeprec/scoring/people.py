@@ -19,14 +19,14 @@ from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle
 from deeprec.models.interface import MovieSide
-from deeprec.models.prediction import Predictor, check_vocabulary
+from deeprec.models.prediction import Predictor
 from deeprec.models.registry import choose_bundle
 from deeprec.ratings import UNDATED, Ids, RatingMatrix, RatingScale
 from deeprec.readers import read_files
 from deeprec.readers.batches import RATING_SCHEMA, REJECTED_SCHEMA
 from deeprec.readers.detection import find_files
 from deeprec.readers.layouts import ParquetLayout, RatingsLayout, SourceFile
-from deeprec.scoring.runs import check_scale
+from deeprec.scoring.fitness import check_fits
 from deeprec.vectors.materialize import current_digest, movie_ids, rating_matrix, read_users
 from deeprec.warehouse.database import Database
 from deeprec.warehouse.opening import read_warehouse
@@ -122,17 +122,9 @@ def read_everyone(warehouse: Database, bundle: Bundle) -> RatingMatrix:
         WarehouseError: the vectors are missing or stale.
         BundleError: the bundle is of other movies or of another scale.
     """
-    check_fits(warehouse, bundle)
+    check_fits(bundle, warehouse, current_digest(warehouse))
     num_users, *_ = warehouse.row("vectors/counts")
     return rating_matrix(read_users(warehouse, 0, num_users, with_days=True), movie_ids(warehouse))
-
-
-def check_fits(warehouse: Database, bundle: Bundle) -> None:
-    """Refuse a bundle that is not one for the warehouse's ratings; see `read_everyone`."""
-    digest = current_digest(warehouse)
-    movies = warehouse.table("vectors/movies")
-    check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
-    check_scale(bundle, warehouse, digest)
 
 
 def _rating_files(

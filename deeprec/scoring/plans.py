@@ -1,6 +1,5 @@
 """A scoring run's plan: what decides what it computes, and where it and its shards lie."""
 
-from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,10 +12,6 @@ from deeprec.home import Home
 from deeprec.places import LocalPlace, Place, open_place
 from deeprec.scoring.delivery import PLAN
 from deeprec.scoring.shard_files import ShardFiles
-from deeprec.warehouse.database import Database, open_database
-
-SCORES = "scores.duckdb"
-_BLOCK_BYTES = 64 * 1024  # nine bits a prediction leave half of a block of 256 KiB empty
 
 
 class ScoringPlan(BaseModel):
@@ -45,6 +40,13 @@ class ScoringPlan(BaseModel):
         """Where a worker finds the run: all that it is told beside a shard's number."""
         at = self.config.shards_at
         return f"{at}/{folder_of(self.run_id)}" if at else str(self.run_dir)
+
+
+def write_plan(plan: ScoringPlan) -> None:
+    """Have the plan in the run's folder."""
+    temporary = plan.run_dir / f".{PLAN}"
+    temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
+    temporary.replace(plan.run_dir / PLAN)
 
 
 def read_plan(run_dir: Path) -> ScoringPlan:
@@ -88,28 +90,6 @@ def shard_files(plan: ScoringPlan) -> ShardFiles:
     return ShardFiles(run_place(plan))
 
 
-def open_scores(plan: ScoringPlan) -> AbstractContextManager[Database]:
-    """The file that will be published; made where it is not there.
-
-    Raises:
-        WarehouseError: held by another process for too long.
-    """
-    return open_database(
-        plan.run_dir / SCORES,
-        plan.warehouse,
-        storage_version=plan.config.storage_version,
-        block_bytes=_BLOCK_BYTES,
-        group_rows=plan.config.group_rows,
-    )
-
-
 def users_of_shard(plan: ScoringPlan, shard: int) -> int:
     """How many users a shard is of: the last one is of what is left."""
     return min(plan.users_per_shard, plan.num_scored - shard * plan.users_per_shard)
-
-
-def write_plan(plan: ScoringPlan) -> None:
-    """Have the plan in the run's folder."""
-    temporary = plan.run_dir / f".{PLAN}"
-    temporary.write_text(plan.model_dump_json(indent=2), encoding="utf-8")
-    temporary.replace(plan.run_dir / PLAN)

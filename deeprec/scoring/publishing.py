@@ -18,9 +18,10 @@ from deeprec.models.bundles import open_bundle
 from deeprec.models.registry import find_champion_before
 from deeprec.scoring.gathering import gather_shards
 from deeprec.scoring.past_runs import keep_published, kept_runs, prune, replace_published
-from deeprec.scoring.plans import SCORES, ScoringPlan, open_scores, read_plan, shards_place
-from deeprec.scoring.run_folders import MOVIES, Totals, stored_totals
+from deeprec.scoring.plans import ScoringPlan, read_plan, shards_place
+from deeprec.scoring.run_folders import MOVIES
 from deeprec.scoring.runs import clear_runs, settle_run
+from deeprec.scoring.scores_file import SCORES, Totals, open_scores, stored_totals
 from deeprec.scoring.vetting import vet_against_ratings, vet_drift, vet_scores
 from deeprec.warehouse.checks import record_checks, require_healthy
 from deeprec.warehouse.database import Database

@@ -16,33 +16,26 @@ file. With `score.shards_at` they leave them there, and find there what they nee
 Shape legend: N movies of the warehouse, M movies of the vocabulary.
 """
 
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deeprec.ahead import ahead
-from deeprec.config.scoring import Form
-from deeprec.errors import BundleError
 from deeprec.models.bundles import Bundle
 from deeprec.models.interface import Model, MovieSide
-from deeprec.models.prediction import DECIMALS, Predictor
-from deeprec.ratings import RatingScale
+from deeprec.models.prediction import Predictor
 from deeprec.scoring.delivery import deliver
-from deeprec.scoring.plans import ScoringPlan, open_scores, run_place
-from deeprec.scoring.storages import open_storage
+from deeprec.scoring.plans import ScoringPlan, run_place
 from deeprec.vectors.materialize import movie_ids, rating_matrix, read_users
 from deeprec.warehouse.database import Database
 
 MOVIES = "movies.parquet"
 VECTORS = "vectors.arrow"
-SIDE = "side"
 BUNDLE = "bundle"
-_MOST_DIGITS = 9  # of a 32-bit decimal
+_SIDE = "side"
 _VECTOR_SCHEMA = pa.schema(
     [
         ("user_id", pa.int64()),
@@ -52,25 +45,6 @@ _VECTOR_SCHEMA = pa.schema(
     ]
 )
 _DAYS = pa.field("rating_days", pa.list_(pa.int32()))
-
-
-class Totals(NamedTuple):
-    """What a run's file holds of predictions and recommendations, by one reading of either."""
-
-    num_predictions: int
-    num_rows: int
-    checksum: int
-    lowest_found: Decimal | None  # of the predictions, where they are written down
-    highest_found: Decimal | None
-
-
-def stored_totals(scores: Database, form: Form) -> Totals:
-    """The totals of what is in the file now."""
-    predictions = Totals(*scores.row(f"scores/{form}/totals"))
-    num_rows, checksum = scores.row("scores/recommendations_checksum")
-    return predictions._replace(
-        num_rows=predictions.num_rows + num_rows, checksum=predictions.checksum + checksum
-    )
 
 
 def fill_folder(
@@ -107,38 +81,20 @@ def read_vectors(run_dir: Path, shard: int) -> pa.Table:
         return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(shard)])
 
 
-def create_scores(plan: ScoringPlan, bundle: Bundle, model: Model, recipe: str) -> None:
-    """Make the file that the shards go into."""
-    predictor = run_predictor(plan, bundle, model)
-    schema = prediction_schema(plan, bundle.manifest.scale)
-    with open_scores(plan) as scores:
-        open_storage(plan.config, predictor, schema).create(scores)
-        scores.run_with("scores/create_recommendations", schema.empty_table())
-        for table in ("users", "scoring_shards"):
-            scores.run(f"scores/create_{table}")
-        scores.run("scores/create_recipe", recipe=recipe)
-
-
 def run_predictor(plan: ScoringPlan, bundle: Bundle, model: Model) -> Predictor:
     """The run's model over the warehouse's movies."""
     movie_ids_N = pq.read_table(plan.run_dir / MOVIES)["movie_id"].to_numpy()
-    return Predictor(bundle, model, read_side(plan.run_dir), movie_ids_N)
+    return Predictor(bundle, model, _read_side(plan.run_dir), movie_ids_N)
 
 
 def write_side(warehouse: Database, plan: ScoringPlan, bundle: Bundle, model: Model) -> None:
     """Work out, over everybody's ratings, what the model will want to know of the movies."""
-    (plan.run_dir / SIDE).mkdir()
+    (plan.run_dir / _SIDE).mkdir()
     vectors = read_users(warehouse, 0, plan.num_users, with_days=model.needs_days)
     everyone = rating_matrix(vectors, movie_ids(warehouse))
     inputs = everyone.restrict_movies(bundle.vocabulary.movie_ids_M)
     for name, array in model.movie_side(inputs).items():
-        np.save(plan.run_dir / SIDE / f"{name}.npy", array)
-
-
-def read_side(run_dir: Path) -> MovieSide:
-    """What `write_side` has worked out, left on disk until it is used."""
-    files = sorted((run_dir / SIDE).glob("*.npy"))
-    return {file.stem: np.load(file, mmap_mode="r") for file in files}
+        np.save(plan.run_dir / _SIDE / f"{name}.npy", array)
 
 
 def deliver_run(plan: ScoringPlan, bundle: Bundle) -> None:
@@ -146,27 +102,17 @@ def deliver_run(plan: ScoringPlan, bundle: Bundle) -> None:
     place = run_place(plan)
     place.prepare()
     if plan.config.shards_at:
-        side = sorted((plan.run_dir / SIDE).glob("*.npy"))
+        side = sorted((plan.run_dir / _SIDE).glob("*.npy"))
         files = {
             MOVIES: plan.run_dir / MOVIES,
-            **{f"{SIDE}/{file.name}": file for file in side},
+            **{f"{_SIDE}/{file.name}": file for file in side},
             **{f"{BUNDLE}/{name}": bundle.path / name for name in bundle.files},
         }
         told = plan.model_dump_json(indent=2)
         deliver(place, told, files, partial(read_vectors, plan.run_dir), plan.num_shards)
 
 
-def prediction_schema(plan: ScoringPlan, scale: RatingScale) -> pa.Schema:
-    """Columns of `predicted_ratings`: ids as narrow as they allow, ratings with two decimals."""
-    id_type = pa.int64() if plan.wide_ids else pa.int32()
-    largest = max(abs(scale.minimum), abs(scale.maximum))
-    num_digits = len(str(int(largest))) + DECIMALS
-    if num_digits > _MOST_DIGITS:
-        raise BundleError(
-            f"{plan.bundle}: predicts on the scale {scale}; ratings of more than "
-            f"{_MOST_DIGITS - DECIMALS} digits before the point cannot be published"
-        )
-    rating_type = pa.decimal32(num_digits, DECIMALS)
-    return pa.schema(
-        [("user_id", id_type), ("movie_id", id_type), ("predicted_rating", rating_type)]
-    )
+def _read_side(run_dir: Path) -> MovieSide:
+    """What `write_side` has worked out, left on disk until it is used."""
+    files = sorted((run_dir / _SIDE).glob("*.npy"))
+    return {file.stem: np.load(file, mmap_mode="r") for file in files}

@@ -15,34 +15,19 @@ import pyarrow as pa
 
 from deeprec.config.run import Config
 from deeprec.config.scoring import ScoreConfig
-from deeprec.errors import BundleError, DeeprecError, WarehouseError
+from deeprec.errors import DeeprecError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, installed_versions
 from deeprec.models.factored import require_factors
 from deeprec.models.interface import Model
-from deeprec.models.prediction import check_vocabulary
 from deeprec.models.registry import choose_bundle
 from deeprec.places import Place
-from deeprec.ratings import describe_scale
 from deeprec.scoring.carrying import carry_over
 from deeprec.scoring.delivery import withdraw
-from deeprec.scoring.plans import (
-    SCORES,
-    ScoringPlan,
-    folder_of,
-    open_scores,
-    read_plan,
-    shards_place,
-    write_plan,
-)
-from deeprec.scoring.run_folders import (
-    VECTORS,
-    create_scores,
-    deliver_run,
-    fill_folder,
-    stored_totals,
-    write_side,
-)
+from deeprec.scoring.fitness import check_fits
+from deeprec.scoring.plans import ScoringPlan, folder_of, read_plan, shards_place, write_plan
+from deeprec.scoring.run_folders import VECTORS, deliver_run, fill_folder, write_side
+from deeprec.scoring.scores_file import SCORES, create_scores, enter_carried
 from deeprec.vectors.materialize import current_digest
 from deeprec.warehouse.database import Database, open_database
 from deeprec.warehouse.opening import open_warehouse
@@ -60,7 +45,6 @@ _DECISIVE = _FOR_A_USER | {"shard_cells", "incremental", "shards"}
 _ROWS_VERSION = 3  # raised when the same inputs come to give other rows than before
 _FACTORED = 16  # times as many users a shard where their predictions are not kept
 _INT32_MAX = 2**31 - 1
-_CARRIED = -1  # the number of a shard that was not scored
 _LOG = logging.getLogger(__name__)
 
 
@@ -77,9 +61,7 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
     with open_warehouse(home, config.warehouse) as warehouse:
         digest = current_digest(warehouse)
         bundle = choose_bundle(home, warehouse, config.score.bundle)
-        movies = warehouse.table("vectors/movies")
-        check_vocabulary(bundle, movies["movie_id"].to_numpy(), movies["title"].to_pylist())
-        check_scale(bundle, warehouse, digest)
+        check_fits(bundle, warehouse, digest)
         fingerprint = _fingerprint(bundle, digest, config.score)
         plan = _settle_ended_runs(home, warehouse, fingerprint, config.score.shards_at)
         if plan is None:
@@ -93,22 +75,46 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
     return plan
 
 
-def check_scale(bundle: Bundle, warehouse: Database, digest: str) -> None:
-    """Refuse a bundle that was trained on ratings of another scale.
+def is_published(home: Home, config: Config) -> bool:
+    """Whether what is published is what a run would publish now.
+
+    The file itself says which run it is of: a rollback that was killed may have put back another
+    than the warehouse has entered.
 
     Raises:
-        BundleError: it was.
+        BundleError: there is no bundle, or it is damaged.
+        WarehouseError: the vectors are missing or stale.
     """
-    scale = bundle.manifest.scale
-    minimum, maximum, _, declared = warehouse.row("vectors/scale")
-    same = (minimum, maximum) == (scale.minimum, scale.maximum)
-    inside = scale.minimum <= minimum and maximum <= scale.maximum
-    if same or bundle.manifest.data_digest == digest or (inside and not declared):
-        return
-    raise BundleError(
-        f"{bundle.path}: predicts on the scale {scale}, the ratings here stand on "
-        f"{describe_scale(minimum, maximum, None)}; score with a bundle trained on these ratings"
-    )
+    with open_warehouse(home, config.warehouse) as warehouse:
+        bundle = choose_bundle(home, warehouse, config.score.bundle)
+        fingerprint = _fingerprint(bundle, current_digest(warehouse), config.score)
+        last = warehouse.rows("scores/last_publication")
+    if not home.predictions.exists() or not last:
+        return False
+    ((run_id, *_, of_last),) = last
+    at_once = config.warehouse.model_copy(update={"lock_timeout_s": 0})
+    try:
+        with open_database(home.predictions, at_once, read_only=True) as file:
+            (published, *_) = file.row("scores/published_run")
+    except WarehouseError as error:  # damaged, or held by somebody who writes to it
+        _LOG.warning("%s; it will be made again", error)
+        return False
+    return (published, fingerprint) == (run_id, of_last)
+
+
+def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
+    """Enter how a run has ended: `published` or `failed`."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with warehouse.transaction():
+        warehouse.run("scores/settle_run", run_id=plan.run_id, status=status, finished_at=now)
+        if status == "published":
+            warehouse.run(
+                "scores/record_publication",
+                run_id=plan.run_id,
+                bundle_id=plan.bundle_id,
+                published_at=now,
+                published_by="score",
+            )
 
 
 def clear_runs(place: Place, run_ids: Iterable[str], viewed: Iterable[str] = ()) -> None:
@@ -163,48 +169,6 @@ def _settle_ended_runs(
     return wanted
 
 
-def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
-    """Enter how a run has ended: `published` or `failed`."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    with warehouse.transaction():
-        warehouse.run("scores/settle_run", run_id=plan.run_id, status=status, finished_at=now)
-        if status == "published":
-            warehouse.run(
-                "scores/record_publication",
-                run_id=plan.run_id,
-                bundle_id=plan.bundle_id,
-                published_at=now,
-                published_by="score",
-            )
-
-
-def is_published(home: Home, config: Config) -> bool:
-    """Whether what is published is what a run would publish now.
-
-    The file itself says which run it is of: a rollback that was killed may have put back another
-    than the warehouse has entered.
-
-    Raises:
-        BundleError: there is no bundle, or it is damaged.
-        WarehouseError: the vectors are missing or stale.
-    """
-    with open_warehouse(home, config.warehouse) as warehouse:
-        bundle = choose_bundle(home, warehouse, config.score.bundle)
-        fingerprint = _fingerprint(bundle, current_digest(warehouse), config.score)
-        last = warehouse.rows("scores/last_publication")
-    if not home.predictions.exists() or not last:
-        return False
-    ((run_id, *_, of_last),) = last
-    at_once = config.warehouse.model_copy(update={"lock_timeout_s": 0})
-    try:
-        with open_database(home.predictions, at_once, read_only=True) as file:
-            (published, *_) = file.row("scores/published_run")
-    except WarehouseError as error:  # damaged, or held by somebody who writes to it
-        _LOG.warning("%s; it will be made again", error)
-        return False
-    return (published, fingerprint) == (run_id, of_last)
-
-
 def _make_run(
     home: Home, warehouse: Database, config: Config, bundle: Bundle, fingerprint: str
 ) -> ScoringPlan:
@@ -232,23 +196,8 @@ def _make_run(
     if plan.num_scored == plan.num_users:
         create_scores(plan, bundle, model, recipe)
     else:
-        _enter_carried(plan)
+        enter_carried(plan)
     return plan
-
-
-def _enter_carried(plan: ScoringPlan) -> None:
-    """Begin the ledger with what was carried over."""
-    num_carried = plan.num_users - plan.num_scored
-    with open_scores(plan) as scores:
-        totals = stored_totals(scores, plan.config.form)
-        scores.run(
-            "scores/insert_shard",
-            shard=_CARRIED,
-            num_users=num_carried,
-            num_predictions=num_carried * plan.num_movies,
-            num_rows=totals.num_rows,
-            checksum=totals.checksum,
-        )
 
 
 def _recipe(plan: ScoringPlan, bundle: Bundle, model: Model, movies: pa.Table) -> str:

@@ -11,9 +11,10 @@ from threading import Lock
 from deeprec.config.run import Config
 from deeprec.home import Home, hold_lock
 from deeprec.progress import Progress, silent
-from deeprec.scoring.plans import ScoringPlan, open_scores, users_of_shard
+from deeprec.scoring.plans import ScoringPlan, users_of_shard
 from deeprec.scoring.publishing import ScoreReport, publish_run
 from deeprec.scoring.runs import prepare_run
+from deeprec.scoring.scores_file import open_scores
 from deeprec.scoring.shards import (
     ShardReport,
     compute_shard,

@@ -33,13 +33,8 @@ from deeprec.scoring.plans import (
     shard_files,
     write_plan,
 )
-from deeprec.scoring.run_folders import (
-    BUNDLE,
-    VECTORS,
-    prediction_schema,
-    read_vectors,
-    run_predictor,
-)
+from deeprec.scoring.run_folders import BUNDLE, VECTORS, read_vectors, run_predictor
+from deeprec.scoring.scores_file import prediction_schema
 from deeprec.scoring.shard_files import ShardEntry, ShardRows
 from deeprec.scoring.storages import Storage, open_storage
 from deeprec.vectors.materialize import rating_matrix

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from deeprec.config.nights import ChecksConfig
+from deeprec.config.checks import ChecksConfig
 from deeprec.models.prediction import ends_in_hundredths
 from deeprec.ratings import RatingScale
 from deeprec.scoring.plans import ScoringPlan
-from deeprec.scoring.run_folders import Totals
+from deeprec.scoring.scores_file import Totals
 from deeprec.vectors.materialize import USER_VECTORS, is_made_of
 from deeprec.warehouse.checks import CheckResult, check_recommendations, check_scores, drift_result
 from deeprec.warehouse.database import Database

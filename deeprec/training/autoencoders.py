@@ -1,45 +1,32 @@
-"""Fitting an autoencoder over users' vectors or movies', and turning it into graphs.
+"""Fitting an autoencoder over users' vectors or movies'.
 
-Shape legend: U users, M movies, N columns of a vector, P probe users, B users in a batch, C a code.
+Shape legend: U vectors, of users or of movies, N columns of a vector.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
 from scipy import sparse
-from torch import Tensor, nn
 
 from deeprec.config.models import AutoencoderConfig
 from deeprec.config.training import ExportConfig, TrainConfig
-from deeprec.export.codes import Encoder, Parts, column_codes, export_in_parts, write_products
-from deeprec.export.graphs import (
-    ExportReport,
-    Input,
-    agreement,
-    clip,
-    difference,
-    export_onnx,
-    write_graph,
-)
+from deeprec.export.graphs import ExportReport, export_onnx
+from deeprec.export.movie_codes import export_movie_codes
+from deeprec.export.opener import Opener
+from deeprec.export.user_codes import export_user_codes
 from deeprec.models.baselines import Biases, fit_biases
-from deeprec.models.inference import MOVIE_CODES, PREDICTED, RATED, RATINGS, UNCLIPPED, USER_CODES
-from deeprec.models.opening import ENCODER, GRAPH, open_model
-from deeprec.models.user_codes import USERS
+from deeprec.models.opening import GRAPH
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.batches import DenseBatches
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
-from deeprec.ratings import Floats, RatingMatrix, RatingScale, digest_by_row
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
+from deeprec.ratings import RatingMatrix
 from deeprec.training.epochs import FitResult
 from deeprec.training.fit_jobs import FitJob
-from deeprec.training.material import Keeping, Material, met_probes, of_raters
+from deeprec.training.material import Keeping, Material, of_raters
 from deeprec.training.parallel_fit import fit_job
 
 _DEFAULT_RIDGE = 1.0  # on the code of a user who is folded in, where training had no such penalty
-_NUM_PROBED_AT_ONCE = 64  # movies' dense vectors, when torch works out what a graph should say
 
 
 @dataclass(frozen=True)
@@ -53,13 +40,17 @@ class FittedAutoencoder:
 
     def export(self, folder: Path, material: Material, config: ExportConfig) -> ExportReport:
         """See `members.Fitted`."""
+        network, opener = self.network.eval(), self._opener(material)
         if self.config.orientation == "movies":
-            return _export_codes(self, folder, of_raters(material), config)
+            train = of_raters(material).train
+            return export_movie_codes(network, opener, train, folder, config)
         if self.config.has_user_codes:
-            parts = Parts(self.network.eval(), self.config, material.biases, material.scale)
-            return export_in_parts(parts, material.train, folder, config)
+            return export_user_codes(network, opener, material.train, folder, config)
         values_UM = material.train.values_UM
-        return export_onnx(self.network, material.scale, values_UM, folder / GRAPH, config)
+        return export_onnx(network, material.scale, values_UM, folder / GRAPH, config)
+
+    def _opener(self, material: Material) -> Opener:
+        return Opener(self.config, material.biases, material.scale, self.fold_in_ridge)
 
 
 def fit_autoencoder(
@@ -112,78 +103,3 @@ def _row_biases(model: AutoencoderConfig, material: Material) -> Biases:
         return material.biases
     damping = material.damping
     return fit_biases(_rows(material.train, model), damping.movie_damping, damping.user_damping)
-
-
-class _Product(nn.Module):
-    """Codes of users and of movies in, predicted ratings out."""
-
-    def __init__(self, scale: RatingScale) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, users_BC: Tensor, movies_MC: Tensor) -> tuple[Tensor, Tensor]:
-        return clip(users_BC @ movies_MC.T, self.scale)
-
-
-def _export_codes(
-    fitted: FittedAutoencoder, folder: Path, material: Material, config: ExportConfig
-) -> ExportReport:
-    """Write encoder, product and the users' codes of a network over movies' vectors."""
-    network = fitted.network.eval()
-    num_users, num_movies = material.train.values_UM.shape
-    names = [RATINGS, RATED] if network.needs_rated else [RATINGS]
-    vectors = {name: Input(torch.zeros(2, num_users)) for name in names}
-    encoder = Encoder(network).eval()
-    write_graph(encoder, vectors, [MOVIE_CODES], folder / ENCODER, config.opset)
-    codes_UC = column_codes(network)
-    num_codes = codes_UC.shape[1]
-    codes = {
-        USER_CODES: Input(torch.zeros(2, num_codes)),
-        MOVIE_CODES: Input(torch.zeros(num_movies, num_codes), is_batch=False),
-    }
-    product = _Product(material.scale).eval()
-    opset = write_graph(product, codes, [PREDICTED, UNCLIPPED], folder / GRAPH, config.opset)
-    write_products(folder, config)
-    write_user_codes(folder, material.train, codes_UC)
-    model = open_model(
-        folder,
-        fitted.config,
-        material.biases,
-        fold_in_ridge=fitted.fold_in_ridge,
-        unit=material.scale.unit,
-        device="cpu",
-    )
-    probes = met_probes(material)
-    found_PM = model.predict(probes, model.movie_side(material.train), counted=True)
-    expected_PM = _by_transpose(network, material.train, probes)
-    largest = difference(expected_PM, found_PM, material.scale)
-    return agreement(largest, probes.num_users, opset, config, material.scale)
-
-
-def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:
-    """Put the codes of the users known at training into a bundle that is being filled.
-
-    Args:
-        folder: the bundle's, or a member's within it.
-        users: with the ratings that the codes were learned from.
-        codes_UC: a code each.
-    """
-    flat = pa.array(codes_UC.ravel())
-    columns = {
-        "user_id": users.user_ids_U,
-        "code": pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1]),
-        "digest": digest_by_row(users.values_UM),
-    }
-    pq.write_table(pa.table(columns), folder / USERS)
-
-
-@torch.no_grad()
-def _by_transpose(network: RatingPredictor, train: RatingMatrix, probes: RatingMatrix) -> Floats:
-    """P x M: all movies' vectors through the network, of which the probes' columns are kept."""
-    vectors_MU = sparse.csr_array(train.values_UM.T)
-    columns_P = torch.from_numpy(np.searchsorted(train.user_ids_U, probes.user_ids_U))
-    batches = DenseBatches(_NUM_PROBED_AT_ONCE, train.num_users, torch.device("cpu"))
-    kept = [
-        network(batch.ratings_BM, batch.rated_BM)[:, columns_P] for batch in batches.of(vectors_MU)
-    ]
-    return np.ascontiguousarray(torch.cat(kept).numpy().T)

@@ -8,7 +8,7 @@ import torch
 from deeprec.errors import DeviceError
 
 if TYPE_CHECKING:
-    from deeprec.config.training import Device
+    from deeprec.config.section import Device
 
 
 def resolve_device(device: "Device") -> torch.device:

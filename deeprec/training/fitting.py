@@ -14,10 +14,10 @@ from deeprec.config.run import Config
 from deeprec.config.training import ExportConfig, TrainConfig
 from deeprec.export.graphs import ExportReport
 from deeprec.metrics.accuracy import Errors
-from deeprec.models.blending import fit_weights
 from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, Member
 from deeprec.ratings import Floats
+from deeprec.training.blend_weights import fit_weights
 from deeprec.training.material import Keeping, Material
 from deeprec.training.members import Fitted, fit_member
 

@@ -1,6 +1,6 @@
-"""What a model is fitted to, where an unfinished fit is kept, and users to try an export on.
+"""What a model is fitted to, and where an unfinished fit is kept.
 
-Shape legend: U users, M movies, P probe users.
+Shape legend: U users.
 """
 
 from dataclasses import dataclass, replace
@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from deeprec.config.models import BiasConfig
-from deeprec.export.graphs import probe_users
 from deeprec.models.baselines import Biases
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
-
-_NUM_PROBED = 64  # users who are spread evenly
 
 
 @dataclass(frozen=True)
@@ -51,21 +48,3 @@ def of_raters(material: Material) -> Material:
 
     train = material.train.select_users(is_rater_U)
     return replace(material, train=train, dev=of(material.dev), watched=of(material.watched))
-
-
-def probes_of(material: Material) -> RatingMatrix:
-    """Real and extreme users, whom a model need not have met."""
-    values_PM = probe_users(material.train.values_UM, material.scale)
-    ids_P = np.arange(values_PM.shape[0], dtype=np.int64)
-    return RatingMatrix(ids_P, material.train.movie_ids_M, values_PM)
-
-
-def met_probes(material: Material) -> RatingMatrix:
-    """Users that the model has met: spread evenly, the one with most ratings, one with fewest."""
-    counts_U = np.diff(material.train.values_UM.indptr)
-    (met,) = np.nonzero(counts_U)
-    spread = np.linspace(0, len(met) - 1, min(len(met), _NUM_PROBED)).astype(int)
-    places = [*spread, counts_U[met].argmax(), counts_U[met].argmin()]
-    chosen_U = np.zeros(len(counts_U), dtype=bool)
-    chosen_U[met[places]] = True
-    return material.train.select_users(chosen_U)

@@ -10,7 +10,7 @@ from deeprec.training.autoencoders import fit_autoencoder
 from deeprec.training.epochs import FitResult
 from deeprec.training.kernel_ridges import fit_kernel_ridge
 from deeprec.training.material import Keeping, Material
-from deeprec.training.recurrent import fit_recurrent_member
+from deeprec.training.recurrent_networks import fit_recurrent_member
 
 
 class Fitted(Protocol):

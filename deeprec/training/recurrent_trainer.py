@@ -25,12 +25,12 @@ from deeprec.errors import TrainingError
 from deeprec.models.sequences import Days, Sequences, movie_sequences, rows_of, user_sequences
 from deeprec.models.step_batches import StepBatch, pack
 from deeprec.networks.recurrent import Moment, RecurrentRecommender, RecurrentSide
-from deeprec.networks.recurrent_start import require_days
 from deeprec.networks.recurrent_states import all_states, as_tensors
 from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids, RatingScale
 from deeprec.training.device import resolve_device
 from deeprec.training.epochs import Course, EpochErrors, EpochRecord, FitResult
+from deeprec.training.recurrent_start import require_days
 
 if TYPE_CHECKING:
     from deeprec.config.training import TrainConfig

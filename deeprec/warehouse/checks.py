@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config.nights import ChecksConfig
+from deeprec.config.checks import ChecksConfig
 from deeprec.config.scoring import Form
 from deeprec.errors import CheckError
 from deeprec.warehouse.database import Database, parameters_of, statement

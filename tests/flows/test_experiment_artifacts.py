@@ -6,8 +6,8 @@ from pathlib import Path
 from deeprec.config.evaluation import PublishedConfig
 from deeprec.config.run import Config
 from deeprec.experiments.comparison import compare
-from deeprec.pages.report_pictures import Picture
-from deeprec.pages.report_sections import ExperimentPage, Section
+from deeprec.pages.experiment_pictures import Picture
+from deeprec.pages.experiment_sections import ExperimentPage, Section
 from flows.experiment_artifacts import experiment_page
 
 PUBLISHED = PublishedConfig(rmse=0.831, data="ML-1M", protocol="random-90-10", source="a paper")

@@ -18,8 +18,8 @@ from deeprec.evaluation.evaluate import (
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.models.bundles import open_bundle
+from deeprec.models.learned_codes import CodeModel
 from deeprec.models.registry import Evaluation, read_evaluations, read_groups
-from deeprec.models.user_codes import CodeModel
 from deeprec.nights.champions import promote
 from deeprec.splits import Part
 from deeprec.training.train import train

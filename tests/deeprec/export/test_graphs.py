@@ -13,10 +13,12 @@ from scipy import sparse
 from deeprec.config.models import Activation
 from deeprec.config.training import ExportConfig
 from deeprec.errors import ExportError
-from deeprec.export.graphs import export_onnx, probe_users
+from deeprec.export.graphs import export_onnx
+from deeprec.export.probes import probe_vectors
 from deeprec.models.inference import open_graph
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import RatingScale
 
 STARS = RatingScale(1, 5, 1)
@@ -142,11 +144,11 @@ def test_an_opset_that_torch_cannot_write_is_refused(
 def test_probes_are_real_users_and_the_edges() -> None:
     num_ratings = [2, 0, 9, 4, 1]
     rows = [[3.0] * count + [0.0] * (NUM_MOVIES - count) for count in num_ratings]
-    probes_PM = probe_users(sparse.csr_array(np.array(rows, dtype=np.float32)), STARS)
+    probes_PM = probe_vectors(sparse.csr_array(np.array(rows, dtype=np.float32)), STARS)
     empty, lowest, highest = [0.0] * 9, [1.0] + [0.0] * 8, [0.0] * 8 + [5.0]
     assert [*rows, rows[2], empty, lowest, highest] == probes_PM.toarray().tolist()
 
 
 def test_probes_of_many_users_are_few() -> None:
     many_UM = sparse.csr_array(np.ones((1000, NUM_MOVIES), dtype=np.float32))
-    assert (64 + 1 + 3, NUM_MOVIES) == probe_users(many_UM, STARS).shape
+    assert (64 + 1 + 3, NUM_MOVIES) == probe_vectors(many_UM, STARS).shape

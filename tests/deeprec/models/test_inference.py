@@ -7,20 +7,22 @@ import pytest
 import torch
 from scipy import sparse
 
-from deeprec.config.training import Device, ExportConfig
+from deeprec.config.section import Device
+from deeprec.config.training import ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.codes import write_products
 from deeprec.export.graphs import export_onnx
 from deeprec.models.inference import (
     MOVIE_CODES,
+    PRODUCT_GRAPH,
     PRODUCTS,
     USER_CODES,
     open_graph,
     open_session,
 )
-from deeprec.models.opening import PRODUCT_GRAPH
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import RatingScale
 
 SCALE = RatingScale(0, 5)

@@ -13,8 +13,8 @@ from deeprec.config.models import KernelRidgeConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import Biases, fit_biases
 from deeprec.models.kernel_ridge import fit_movie_weights, movie_kernel, residuals
-from deeprec.networks.kernel_layers import MovieKernelRidge, UserKernelRidge
-from deeprec.networks.predictor import DampedBiases
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.kernel_ridge import MovieKernelRidge, UserKernelRidge
 
 Matrix = npt.NDArray[np.float64]
 Ratings = sparse.csr_array[np.float32]

@@ -29,11 +29,11 @@ from deeprec.export.graphs import ExportReport
 from deeprec.models.baselines import fit_biases
 from deeprec.models.blends import BlendModel
 from deeprec.models.interface import Model
-from deeprec.models.opening import ENCODER, GRAPH, open_model
-from deeprec.models.user_codes import USERS, CodeModel
+from deeprec.models.learned_codes import ENCODER, USERS, CodeModel, write_user_codes
+from deeprec.models.opening import GRAPH, open_model
 from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import Floats, Ids, RatingMatrix, RatingScale
-from deeprec.training.autoencoders import FittedAutoencoder, build_network, write_user_codes
+from deeprec.training.autoencoders import FittedAutoencoder, build_network
 from deeprec.training.epochs import FitResult
 from deeprec.training.kernel_ridges import FittedMovieKernel, FittedUserKernel
 from deeprec.training.material import Keeping, Material

@@ -8,7 +8,8 @@ import torch
 from scipy import sparse
 
 from deeprec.config.models import RecurrentConfig
-from deeprec.config.training import Device, ExportConfig
+from deeprec.config.section import Device
+from deeprec.config.training import ExportConfig
 from deeprec.errors import BundleError, DeviceError
 from deeprec.export.recurrent import export_recurrent
 from deeprec.models.recurrent_inference import open_recurrent

@@ -14,7 +14,8 @@ from torch.func import functional_call
 from deeprec.config.models import Activation
 from deeprec.models.baselines import Biases
 from deeprec.networks.autoencoder import ACTIVATIONS, Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
 from deeprec.networks.sparsity_kernels import SparsityKernel
 

@@ -7,7 +7,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.networks.batches import DenseBatches, cells_of
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.networks import dense_layers
 
 BFLOAT16_STEP = 2**-7  # between a number and the next

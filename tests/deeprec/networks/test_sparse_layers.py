@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.networks.sparse_layers import Pattern, dense_at_cells, sparse_times_dense
 
 CPU = torch.device("cpu")

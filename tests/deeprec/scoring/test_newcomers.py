@@ -15,8 +15,8 @@ from deeprec.errors import ConfigError, SourceError, WarehouseError
 from deeprec.home import Home
 from deeprec.models.bundles import Bundle, open_bundle
 from deeprec.models.inference import MOVIE_CODES
+from deeprec.models.learned_codes import CodeModel
 from deeprec.models.prediction import Predictor, in_hundredths
-from deeprec.models.user_codes import CodeModel
 from deeprec.ratings import RatingMatrix
 from deeprec.scoring.newcomers import score_newcomers
 from deeprec.scoring.people import read_everyone, read_people

@@ -22,10 +22,10 @@ from deeprec.ingestion.ingest import ingest
 from deeprec.models.bundles import open_bundle
 from deeprec.models.prediction import in_hundredths
 from deeprec.scoring import runs
-from deeprec.scoring.plans import SCORES
 from deeprec.scoring.publishing import publish_run
 from deeprec.scoring.runs import prepare_run
 from deeprec.scoring.score import score, score_shard
+from deeprec.scoring.scores_file import SCORES
 from deeprec.splits import Part
 from deeprec.training.train import train
 from deeprec.vectors.materialize import materialize, read_split

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.errors import DeviceError
 from deeprec.training.device import resolve_device
 

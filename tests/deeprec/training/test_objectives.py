@@ -9,7 +9,8 @@ from scipy import sparse
 
 from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.networks.sparsity_kernels import SparsityKernel
 from deeprec.training.objectives import RatedBatch, masked_mse, rated_loss
 

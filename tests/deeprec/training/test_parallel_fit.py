@@ -14,7 +14,8 @@ from scipy import sparse
 from deeprec.config.training import TrainConfig
 from deeprec.errors import DeviceError, TrainingError
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.ratings import RatingScale
 from deeprec.training import parallel_fit
 from deeprec.training.checkpoint import load as load_checkpoint

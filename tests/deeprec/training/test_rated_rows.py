@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from deeprec.config.training import Device
+from deeprec.config.section import Device
 from deeprec.training.rated_rows import HostRows, ResidentRows
 
 CPU = torch.device("cpu")

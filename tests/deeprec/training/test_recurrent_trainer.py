@@ -16,16 +16,17 @@ from scipy import sparse
 from torch import Tensor
 
 from deeprec.config.models import RecurrentConfig
-from deeprec.config.training import Device, TrainConfig
+from deeprec.config.section import Device
+from deeprec.config.training import TrainConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import fit_biases
 from deeprec.models.sequences import Days, movie_sequences, rows_of, user_sequences
 from deeprec.networks.recurrent import Moment, RecurrentRecommender
-from deeprec.networks.recurrent_start import build_recurrent
 from deeprec.networks.recurrent_states import all_states, last_states
 from deeprec.ratings import RatingScale
 from deeprec.training import recurrent_trainer
 from deeprec.training.epochs import EpochRecord
+from deeprec.training.recurrent_start import build_recurrent
 from deeprec.training.recurrent_trainer import fit_recurrent
 
 Ratings = sparse.csr_array[np.float32]

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from deeprec.config.training import TrainConfig
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import RatingPredictor
 from deeprec.training.objectives import masked_mse
 from deeprec.training.rated_rows import HostRows
 from deeprec.training.refeeding import Refeeding

@@ -18,13 +18,13 @@ from deeprec.errors import BundleError, MetricError, SplitError, WarehouseError
 from deeprec.evaluation.evaluate import evaluate
 from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
-from deeprec.models.blending import fit_weights
 from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, open_bundle
 from deeprec.models.registry import choose_bundle
 from deeprec.ratings import Floats, RatingMatrix
 from deeprec.scoring.score import score
 from deeprec.splits import FileSplit, Part
+from deeprec.training.blend_weights import fit_weights
 from deeprec.training.fitting import weigh_members
 from deeprec.training.material import Material
 from deeprec.training.train import TrainReport, train

@@ -16,10 +16,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from deeprec.config.training import Device, TrainConfig
+from deeprec.config.section import Device
+from deeprec.config.training import TrainConfig
 from deeprec.errors import TrainingError
 from deeprec.networks.autoencoder import Autoencoder
-from deeprec.networks.predictor import DampedBiases, Encoded, RatingPredictor
+from deeprec.networks.damped_biases import DampedBiases
+from deeprec.networks.predictor import Encoded, RatingPredictor
 from deeprec.networks.sparse_layers import Pattern
 from deeprec.ratings import RatingScale
 from deeprec.training import checkpoint as checkpoints

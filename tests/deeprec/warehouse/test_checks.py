@@ -7,12 +7,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from deeprec.config.nights import ChecksConfig
+from deeprec.config.checks import ChecksConfig
 from deeprec.config.run import Config
 from deeprec.config.scoring import Form
 from deeprec.home import Home
-from deeprec.scoring.run_folders import stored_totals
 from deeprec.scoring.score import score
+from deeprec.scoring.scores_file import stored_totals
 from deeprec.warehouse.checks import CheckResult, check_ratings, check_scores, drift_result
 from deeprec.warehouse.database import open_database
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deeprec.errors import MetricError
-from deeprec.models.blending import Weights, fit_weights
+from deeprec.training.blend_weights import Weights, fit_weights
 
 ACTUAL_R = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
 GOOD_R = np.array([1.2, 1.9, 3.1, 3.8, 5.0])

@@ -8,8 +8,8 @@ from scipy import sparse
 from deeprec.config.models import RecurrentConfig
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import fit_biases
-from deeprec.models.factorization import fit_factors
-from deeprec.networks.recurrent_start import build_recurrent
+from deeprec.training.factorization import fit_factors
+from deeprec.training.recurrent_start import build_recurrent
 
 CONFIG = RecurrentConfig(step_days=3, state_size=5, num_dynamic=4, num_stationary=2, l2=2.0)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from deeprec.networks.predictor import DampedBiases
+from deeprec.networks.damped_biases import DampedBiases
 from deeprec.networks.units import in_units, out_of_units
 
 _SMALLEST = 1e-12  # below every square that still matters; keeps 0 / 0 at 0

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from deeprec.models.factorization import fit_factors
+from deeprec.training.factorization import fit_factors
 
 L2 = 2.0
 Matrix = npt.NDArray[np.float32]

@@ -20,7 +20,7 @@ from deeprec.home import Home
 from deeprec.metrics.breakdowns import BreakdownTable, Group, breakdown_tables
 from deeprec.models.bundles import open_bundle
 from deeprec.models.registry import Epoch, read_epochs, read_groups
-from deeprec.pages.report_pictures import (
+from deeprec.pages.experiment_pictures import (
     Picture,
     breakdown_pictures,
     dropout_picture,

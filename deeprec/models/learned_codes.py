@@ -14,13 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from deeprec.config.models import Activation, AutoencoderConfig, MemberModelConfig
+from deeprec.config.models import Activation, AutoencoderConfig
+from deeprec.config.section import Device
 from deeprec.errors import BundleError
 from deeprec.models.baselines import Biases
-from deeprec.models.inference import MOVIE_CODES, Graph
+from deeprec.models.inference import MOVIE_CODES, PRODUCT_GRAPH, Graph, open_graph
 from deeprec.models.interface import MovieSide
 from deeprec.ratings import Digests, Floats, Ids, RatingMatrix, digest_by_row, places_among
 
+ENCODER = "movies.onnx"
 USERS = "users.parquet"
 _FIXED = 1e9  # penalty on what no ratings may move
 _LEAST_PENALTY = 1e-3  # keeps the solution one where a configuration asks for no pull at all
@@ -42,39 +44,6 @@ class UserCodes:
     def mean_C(self) -> npt.NDArray[np.float64]:
         """The mean of the codes."""
         return np.asarray(self.codes_TC.mean(axis=0, dtype=np.float64))
-
-
-def read_codes(folder: Path, num_users: int) -> UserCodes:
-    """The codes of a bundle whose encoder takes so many users.
-
-    Raises:
-        BundleError: its file cannot be read, or is of other users.
-    """
-    try:
-        table = pq.read_table(folder / USERS, columns=["user_id", "code", "digest"])
-    except (OSError, pa.ArrowException) as error:
-        raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
-    if table.num_rows != num_users:
-        raise BundleError(
-            f"{folder}: the encoder takes {num_users} users, {USERS} has {table.num_rows}; "
-            "the bundle was put together wrongly"
-        )
-    flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
-    codes_TC = np.asarray(flat, np.float32).reshape(num_users, -1)
-    return UserCodes(user_ids_T, codes_TC, np.asarray(table["digest"].to_numpy(), np.uint64))
-
-
-def penalty(
-    config: MemberModelConfig, num_codes: int, biases: Biases, ridge: float
-) -> npt.NDArray[np.float64]:
-    """C: how each part of a folded-in code is held: weights, his offset, the movies' biases."""
-    penalty_C = np.full(num_codes, max(ridge, _LEAST_PENALTY))
-    is_centred = isinstance(config, AutoencoderConfig) and config.center != "none"
-    penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
-    if is_centred:
-        penalty_C[-1] = _FIXED
-    return penalty_C
 
 
 @dataclass(frozen=True)
@@ -163,3 +132,70 @@ class CodeModel:
             moved_C = np.linalg.solve(gram_CC, seen_RC.T @ left_R)
         code_C = self.known.mean_C + width_C * moved_C
         return np.asarray(code_C, dtype=np.float32)
+
+
+def open_code_model(
+    folder: Path,
+    config: AutoencoderConfig,
+    biases: Biases,
+    fold_in_ridge: float,
+    *,
+    device: Device,
+    num_threads: int,
+) -> CodeModel:
+    """The model whose files are in a folder; arguments and errors as of `opening.open_model`."""
+    encoder = open_graph(folder / ENCODER, device, num_threads)
+    product = open_graph(folder / PRODUCT_GRAPH, device, num_threads)
+    known = _read_codes(folder, encoder.num_columns)
+    penalty_C = _penalty(config, known.codes_TC.shape[1], biases, fold_in_ridge)
+    return CodeModel(encoder, product, known, penalty_C)
+
+
+def write_user_codes(folder: Path, users: RatingMatrix, codes_UC: Floats) -> None:
+    """Put the codes of the users known at training into a bundle that is being filled.
+
+    Args:
+        folder: the bundle's, or a member's within it.
+        users: with the ratings that the codes were learned from.
+        codes_UC: a code each.
+    """
+    flat = pa.array(codes_UC.ravel())
+    columns = {
+        "user_id": users.user_ids_U,
+        "code": pa.FixedSizeListArray.from_arrays(flat, codes_UC.shape[1]),
+        "digest": digest_by_row(users.values_UM),
+    }
+    pq.write_table(pa.table(columns), folder / USERS)
+
+
+def _read_codes(folder: Path, num_users: int) -> UserCodes:
+    """The codes of a bundle whose encoder takes so many users.
+
+    Raises:
+        BundleError: its file cannot be read, or is of other users.
+    """
+    try:
+        table = pq.read_table(folder / USERS, columns=["user_id", "code", "digest"])
+    except (OSError, pa.ArrowException) as error:
+        raise BundleError(f"{folder / USERS}: not a bundle's user codes: {error}") from error
+    if table.num_rows != num_users:
+        raise BundleError(
+            f"{folder}: the encoder takes {num_users} users, {USERS} has {table.num_rows}; "
+            "the bundle was put together wrongly"
+        )
+    flat = table["code"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    user_ids_T = np.asarray(table["user_id"].to_numpy(), dtype=np.int64)
+    codes_TC = np.asarray(flat, np.float32).reshape(num_users, -1)
+    return UserCodes(user_ids_T, codes_TC, np.asarray(table["digest"].to_numpy(), np.uint64))
+
+
+def _penalty(
+    config: AutoencoderConfig, num_codes: int, biases: Biases, ridge: float
+) -> npt.NDArray[np.float64]:
+    """C: how each part of a folded-in code is held: weights, his offset, the movies' biases."""
+    penalty_C = np.full(num_codes, max(ridge, _LEAST_PENALTY))
+    is_centred = config.center != "none"
+    penalty_C[-2 if is_centred else -1] = max(biases.user_damping, _LEAST_PENALTY)
+    if is_centred:
+        penalty_C[-1] = _FIXED
+    return penalty_C

@@ -10,7 +10,7 @@ from deeprec.experiments.cells import experiments_home
 from deeprec.experiments.experiment import run_experiment
 from deeprec.experiments.sets import ExperimentConfig
 from deeprec.home import Home
-from deeprec.pages.report import write_report
+from deeprec.pages.experiment import write_report
 from deeprec.warehouse.opening import open_warehouse
 
 SYSTEM = """

@@ -4,26 +4,34 @@ Shape legend: U or B users at hand, M movies of the vocabulary, C a code.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from deeprec.config.models import Activation, KernelRidgeConfig
+from deeprec.config.models import Activation, AutoencoderConfig, KernelRidgeConfig
+from deeprec.config.section import Device
 from deeprec.models.baselines import Biases
 from deeprec.models.first_layer import FirstLayer, left_by_biases
 from deeprec.models.inference import (
     COUNTED,
     FIRST_LAYER,
     KERNEL,
+    PRODUCT_GRAPH,
     SCALE,
     UNCLIPPED,
     USER_BIAS,
     USER_CODES,
     Graph,
+    open_graph,
 )
 from deeprec.models.interface import MovieSide
 from deeprec.models.kernel_ridge import movie_kernel
 from deeprec.models.last_layer import activate
 from deeprec.ratings import Floats, RatingMatrix
+
+USER_WEIGHTS = "users.npz"
+USER_ENCODER = "users.onnx"
+MOVIE_WEIGHTS = "movies.npy"
 
 
 @dataclass(frozen=True)
@@ -114,3 +122,24 @@ class KernelModel:
         counted_B1 = np.full((users.num_users, 1), counted, dtype=np.float32)
         vectors = self.graph.vectors(users.values_UM)
         return self.graph.run({**vectors, **side, COUNTED: counted_B1}, UNCLIPPED)
+
+
+def open_factored_model(
+    folder: Path,
+    config: AutoencoderConfig,
+    biases: Biases,
+    unit: float,
+    *,
+    device: Device,
+    num_threads: int,
+) -> FactoredModel:
+    """The model whose files are in a folder; arguments and errors as of `opening.open_model`."""
+    return FactoredModel(
+        first=FirstLayer.read(folder / USER_WEIGHTS),
+        biases=None if config.center == "none" else biases,
+        encoder=open_graph(folder / USER_ENCODER, device, num_threads),
+        product=open_graph(folder / PRODUCT_GRAPH, device, num_threads),
+        weights_MC=np.load(folder / MOVIE_WEIGHTS),
+        activation=config.output_activation,
+        unit=1.0 if config.output_activation == "identity" else unit,
+    )

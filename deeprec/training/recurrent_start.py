@@ -11,10 +11,10 @@ from scipy import sparse
 
 from deeprec.errors import TrainingError
 from deeprec.models.baselines import Biases
-from deeprec.models.factorization import fit_factors
 from deeprec.models.sequences import Clock, Days, rows_of
 from deeprec.networks.recurrent import RecurrentRecommender
 from deeprec.ratings import UNDATED
+from deeprec.training.factorization import fit_factors
 
 if TYPE_CHECKING:
     from deeprec.config.models import RecurrentConfig

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deeprec.experiments.families import describe
 from deeprec.home import Home
-from deeprec.pages.report_sections import ExperimentPage, read_page
+from deeprec.pages.experiment_sections import ExperimentPage, read_page
 
 _TEMPLATE = "experiment.html"
 

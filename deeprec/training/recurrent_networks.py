@@ -12,9 +12,9 @@ from deeprec.export.graphs import ExportReport
 from deeprec.export.recurrent import export_recurrent
 from deeprec.models.recurrent import write_recurrent_users
 from deeprec.networks.recurrent import RecurrentRecommender
-from deeprec.networks.recurrent_start import build_recurrent, require_days
 from deeprec.training.epochs import FitResult
 from deeprec.training.material import Keeping, Material
+from deeprec.training.recurrent_start import build_recurrent, require_days
 from deeprec.training.recurrent_trainer import fit_recurrent
 
 
