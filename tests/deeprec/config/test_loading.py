@@ -1,14 +1,13 @@
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from deeprec.config.loading import load_config
-from deeprec.config.models import AutoencoderConfig, BlendConfig
+from deeprec.config.models import AutoencoderConfig
 from deeprec.config.run import Config, as_plain_values
 from deeprec.errors import ConfigError
 from deeprec.shipped import config_root
-from deeprec.splits import LastKSplit, ListedSplit, RandomSplit, Split, TimeSplit
+from deeprec.splits import LastKSplit
 
 FOLDER = config_root()
 PROTOCOLS = sorted((FOLDER / "protocols").glob("*.toml"))
@@ -152,71 +151,6 @@ def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "idle"),
-    [
-        (["train.hidden_weight=2"], {"train.hidden_weight": "without a hide_fraction"}),
-        (["train.hidden_weight=2", "train.hide_fraction=0.5"], {}),
-        (
-            ["train.visible_weight=2"],
-            {"train.visible_weight": 'without a hide_fraction or loss = "sum"'},
-        ),
-        (["train.visible_weight=2", "train.loss=sum"], {}),
-        (["train.visible_weight=2", "train.hide_fraction=0.5"], {}),
-        (["train.refeed_target=labels"], {"train.refeed_target": "without refeed_steps"}),
-        (["train.refeed_target=labels", "train.refeed_steps=1"], {}),
-        (["train.momentum=0.5"], {}),
-        (
-            ["train.momentum=0.5", "train.optimizer=adam"],
-            {"train.momentum": 'without optimizer = "sgd"'},
-        ),
-        (["train.lr_decay=0.1"], {"train.lr_decay": "without lr_milestones"}),
-        (["train.lr_decay=0.1", "train.lr_milestones=[3]"], {}),
-        (
-            ["train.batch_size=8", "train.optimizer=lbfgs"],
-            {"train.batch_size": "with lbfgs and rprop"},
-        ),
-        (
-            ["model.kind=rrn", "train.optimizer=adam", "train.precision=bfloat16"],
-            {"train.precision": "for an rrn"},
-        ),
-        (
-            ["model.kind=kernel_ridge", "train.l2=1", "train.loss=sum"],
-            {"train.loss": "for a kernel_ridge", "train.l2": "for a kernel_ridge"},
-        ),
-        (["model.kind=kernel_ridge", "model.solver_steps=3"], {}),
-        (
-            ["model={kind='kernel_ridge', orientation='users', solver_steps=3}"],
-            {"model.solver_steps": 'without orientation = "movies"'},
-        ),
-        (
-            ["model={kind='blend', members=[{name='a'}, {name='b', train={lr_decay=0.1}}]}"],
-            {"model.members.1.train.lr_decay": "without lr_milestones"},
-        ),
-    ],
-)
-def test_what_does_nothing_is_known(overrides: list[str], idle: dict[str, str]) -> None:
-    assert idle == load_config(None, overrides).idle_keys
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_no_configuration_of_ours_says_what_does_nothing(path: Path) -> None:
-    assert {} == load_config(path).idle_keys
-
-
-def test_keys_of_the_kind_before_are_said_to_be_of_it() -> None:
-    with pytest.raises(ConfigError) as error:
-        load_config(FOLDER / "ml-100k.toml", ["split.kind=random"])
-    said = (
-        'split.train: goes with split.kind = "file", not with "random"; leave it out, or set the '
-        'whole section, as split={kind="random"}'
-    )
-    assert said in str(error.value)
-    assert 'split.test: goes with split.kind = "file" or "listed", not' in str(error.value)
-    config = load_config(FOLDER / "ml-100k.toml", ['split={kind="random"}'])
-    assert RandomSplit() == config.split
-
-
-@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"train = [", "not valid TOML"),
@@ -244,25 +178,6 @@ def test_every_named_configuration_is_valid_and_survives_a_round_trip(file: Path
 
 def test_the_posters_configuration_is_the_default() -> None:
     assert Config() == load_config(next(file for file in CONFIGS if file.stem == "poster"))
-
-
-def test_a_split_is_the_same_value_only_with_the_same_definition() -> None:
-    splits: list[Split] = [
-        RandomSplit(),
-        RandomSplit(seed=1),
-        LastKSplit(),
-        TypeAdapter[Split](Split).validate_python({"kind": "time", "train_through": "2005-11-30"}),
-    ]
-    assert len(splits) == len({split.split_id for split in splits})
-    assert RandomSplit().split_id == RandomSplit(seed=0).split_id
-
-
-def test_days_out_of_order_are_refused() -> None:
-    with pytest.raises(ConfigError, match="days must run"):
-        load_config(
-            None, ['split={kind="time", train_through="2005-11-30", dev_through="2005-01-01"}']
-        )
-    assert TimeSplit.model_fields["drop_unseen"].default is True
 
 
 @pytest.fixture
@@ -317,72 +232,8 @@ def test_every_protocol_is_valid_with_every_configuration(file: Path) -> None:
         assert config == Config.model_validate(as_plain_values(config))
 
 
-def test_a_listed_split_is_what_its_lists_say_wherever_they_lie() -> None:
-    split = ListedSplit(dev=Path("a"), dev_sha256="0" * 64)
-    assert split.split_id == ListedSplit(dev=Path("b"), dev_sha256="0" * 64).split_id
-    others = [
-        ListedSplit(dev=Path("a"), dev_sha256="1" * 64),
-        ListedSplit(dev=Path("a"), dev_sha256="0" * 64, drop_unseen=True),
-        ListedSplit(dev=Path("a"), dev_sha256="0" * 64, test=Path("b"), test_sha256="1" * 64),
-    ]
-    assert 4 == len({other.split_id for other in [split, *others]})
-
-
 def test_no_kind_stands_in_the_path_of_a_wrong_key() -> None:
     for override in ("model.hidden_layers=[0]", "split.dev_fraction=2"):
         with pytest.raises(ConfigError) as error:
             load_config(None, [override])
         assert f"configuration: {override.partition('=')[0]}" in str(error.value)
-
-
-def test_a_member_that_names_no_kind_is_an_autoencoder() -> None:
-    config = load_config(
-        None,
-        [
-            (
-                'model={kind="blend", members=[{name="net", model={hidden_layers=[8]}}, '
-                '{name="kernel", model={kind="kernel_ridge"}}, {name="plain"}]}'
-            )
-        ],
-    )
-    assert isinstance(config.model, BlendConfig)
-    kinds = [member.model.kind for member in config.model.members]
-    assert ["autoencoder", "kernel_ridge", "autoencoder"] == kinds
-    assert config == Config.model_validate(as_plain_values(config))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "needs_dev"),
-    [
-        ([], False),
-        (["refit=true"], True),
-        (['model={kind="kernel_ridge"}'], False),
-        (['model={kind="blend", members=[{name="one"}, {name="two"}]}'], True),
-    ],
-)
-def test_a_blend_and_a_refit_need_dev_ratings(overrides: list[str], needs_dev: bool) -> None:
-    assert needs_dev == load_config(None, overrides).needs_dev
-
-
-def test_kernels_may_be_penalised_where_there_are_any() -> None:
-    config = load_config(None, ["model.kernel_size=2", "train.loss=sum", "train.kernel_l2=0.1"])
-    assert 0.1 == config.train.kernel_l2
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "expected"),
-    [("sgd", False), ("adam", False), ("adamw", False), ("lbfgs", True), ("rprop", True)],
-)
-def test_some_optimizers_take_everything_at_once(optimizer: str, expected: bool) -> None:
-    train = load_config(None, [f"train.optimizer={optimizer}"]).train
-    assert expected == train.takes_everything
-
-
-@pytest.mark.parametrize(("kinds", "expected"), [(["autoencoder"], False), (["rrn"], True)])
-def test_a_blend_needs_days_where_a_member_does(kinds: list[str], expected: bool) -> None:
-    others = [{"name": kind, "model": {"kind": kind}} for kind in kinds]
-    members = [{"name": "other", "model": {"kind": "kernel_ridge"}}, *others]
-    blend = Config.model_validate({"model": {"kind": "blend", "members": members}})
-    alone = Config.model_validate({"model": {"kind": kinds[0]}})
-    assert expected == blend.needs_days
-    assert expected == alone.needs_days
