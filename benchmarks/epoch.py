@@ -10,6 +10,8 @@ Beside it stands about what this device takes to move the bytes of an epoch, and
 operations, at the rates of a large copy and of a large product that are measured first. The
 arithmetic (`Work`) counts four bytes of each number that a step reads or writes, once an operation,
 as if no cache held it.
+
+Shape legend: U users, M movies.
 """
 
 import time

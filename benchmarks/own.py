@@ -1,4 +1,7 @@
-"""deeprec's own row: the bundle that a configuration trains, measured as it was exported."""
+"""deeprec's own row: the bundle that a configuration trains, measured as it was exported.
+
+Shape legend: U users.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,6 +10,8 @@ meanwhile. What is drawn hangs on the seed alone.
 With `--measure` made-up ratings are scored here by 1, 2 and 4 processes of one thread each. The
 unit costs are read off the first run, and what is simulated with them stands beside what was
 measured.
+
+Shape legend: S simulated nights.
 """
 
 import multiprocessing

@@ -6,6 +6,8 @@ Factors are drawn at random, ratings as Netflix has them. Both multiply the same
 what a user has rated and keep the ten best, in batches of the same size and in turn. Ours is what
 scoring does: a batch a core, multiplied by the graph of a bundle. implicit takes a thread a core
 and its matrix products in one, as it asks for; it is of the `bench` extra.
+
+Shape legend: U users, M movies, K factors.
 """
 
 import os

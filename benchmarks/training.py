@@ -8,6 +8,8 @@ multiplies. Made-up users have 200 ratings of 17,770 movies, drawn by Netflix-li
 building the batch is part of each, and each keeps the memory that it frees. Timed is a second pass
 over the users: the first meets fresh pages and has no momentum yet. They are run in turn and
 compared turn by turn: the ratio is the median over turns.
+
+Shape legend: U users, B of them in a batch, M movies, R ratings.
 """
 
 import time

@@ -1,6 +1,7 @@
 """The contract for ratings in memory: the scale they stand on, and users x movies as CSR.
 
-Shape legend: U users, M movies, R ratings, K of them kept.
+Shape legend: U users, M movies, R ratings, K of them kept, V movies of a vocabulary, T users known
+before, B bounds of some users' ratings.
 """
 
 from collections.abc import Iterator
@@ -107,15 +108,15 @@ class RatingMatrix:
         """The same users over another ascending list of movies; ratings of others are left out."""
         if np.array_equal(movie_ids_V, self.movie_ids_M):
             return self
-        place_V = np.searchsorted(movie_ids_V, self.movie_ids_M)
-        place_V = np.minimum(place_V, max(len(movie_ids_V) - 1, 0))
+        place_M = np.searchsorted(movie_ids_V, self.movie_ids_M)
+        place_M = np.minimum(place_M, max(len(movie_ids_V) - 1, 0))
         known_M = (
-            movie_ids_V[place_V] == self.movie_ids_M
+            movie_ids_V[place_M] == self.movie_ids_M
             if len(movie_ids_V)
             else np.zeros(self.num_movies, dtype=bool)
         )
         kept = self.select_ratings(known_M[self.values_UM.indices])
-        column_R = place_V.astype(kept.values_UM.indices.dtype)[kept.values_UM.indices]
+        column_R = place_M.astype(kept.values_UM.indices.dtype)[kept.values_UM.indices]
         values_UV: sparse.csr_array[np.float32] = type(kept.values_UM)(
             (kept.values_UM.data, column_R, kept.values_UM.indptr),
             shape=(self.num_users, len(movie_ids_V)),

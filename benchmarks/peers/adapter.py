@@ -1,4 +1,7 @@
-"""What adapters share: settings that are checked, and ratings as the triples that peers take."""
+"""What adapters share: settings that are checked, and ratings as the triples that peers take.
+
+Shape legend: R ratings.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,7 @@
-"""The two floors, as peers: what every recommender has to beat."""
+"""The two floors, as peers: what every recommender has to beat.
+
+Shape legend: U users, M movies, R ratings.
+"""
 
 import numpy as np
 from pydantic import Field

@@ -1,4 +1,7 @@
-"""LensKit's biased matrix factorisation by alternating least squares (Zhou et al. 2008)."""
+"""LensKit's biased matrix factorisation by alternating least squares (Zhou et al. 2008).
+
+Shape legend: R ratings.
+"""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,7 @@
-"""Surprise's matrix factorisations by stochastic gradient descent."""
+"""Surprise's matrix factorisations by stochastic gradient descent.
+
+Shape legend: R ratings.
+"""
 
 from typing import ClassVar
 

@@ -4,7 +4,8 @@ Predictions are those of the exported model: of its ONNX graph or, where they ar
 codes, of the parts that scoring runs too, which export checks against the network. Evaluation, and
 only evaluation, feeds them the part of each user's ratings that the bundle was fitted to.
 
-Shape legend: U users, N movies of the warehouse, R held-out ratings, K some of them.
+Shape legend: U users, M movies of the vocabulary, N movies of the warehouse, R held-out ratings, K
+some of them.
 """
 
 from pathlib import Path

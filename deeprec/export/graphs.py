@@ -1,6 +1,6 @@
 """From a fitted module to an ONNX file, and the proof that onnxruntime agrees with torch.
 
-Shape legend: B rows in a batch, U training users, P probe users, M movies, N columns.
+Shape legend: B rows in a batch, U training users, P probe users, M movies.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """Errors of predicted ratings: sums that merge, and the figures they give.
 
-Shape legend: R pairs of an actual and a predicted rating, G groups of pairs.
+Shape legend: R pairs of an actual and a predicted rating, G groups of pairs, K sums behind an
+error.
 """
 
 import math

@@ -3,7 +3,7 @@
 Users are drawn, not ratings: the errors of one user hang together, so they come all or not at all
 (Efron and Tibshirani 1993, chapter 8).
 
-Shape legend: U users, P predictors, S resamples.
+Shape legend: U users, P predictors, S resamples, K = P + 1 sums: squared errors and the count.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The floors under every model: the global mean, and damped user and movie biases.
 
-Shape legend: U users, M movies, R ratings.
+Shape legend: U users, M movies, R ratings, B users at once, G users or movies.
 """
 
 from collections.abc import Iterator

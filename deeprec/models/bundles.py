@@ -10,6 +10,8 @@ Beside these lie the parts of a graph that are run by themselves, as `opening` n
 has one folder a member, each with graphs of its own.
 
 Shape legend: N movies of the warehouse, M movies of the vocabulary.
+
+Shape legend: N movies of the warehouse, M movies of the vocabulary.
 """
 
 import hashlib

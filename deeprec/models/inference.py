@@ -1,6 +1,6 @@
 """Running one exported graph with onnxruntime; knows nothing of torch, nor of kinds of models.
 
-Shape legend: B rows of a batch, N columns.
+Shape legend: B rows of a batch, N columns, M movies, C a code.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """A network's last layer after its products: what they come to, and the way back; without torch.
 
-Shape legend: any; a prediction at a time.
+Shape legend: any; K of the predictions at hand.
 """
 
 import numpy as np

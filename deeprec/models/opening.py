@@ -1,7 +1,4 @@
-"""Opening the files of an exported model, of whatever kind it is.
-
-Shape legend: T users known since training, M movies of the vocabulary, C a code.
-"""
+"""Opening the files of an exported model, of whatever kind it is."""
 
 from pathlib import Path
 

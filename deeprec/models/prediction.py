@@ -1,7 +1,8 @@
 """A predicted rating for any user and every movie: the graph where it knows both, else biases.
 
-Shape legend: B users in a batch, N movies of the warehouse, M movies of the bundle's vocabulary,
-T top.
+Shape legend: U users, B of them in a batch, N movies of the warehouse, M movies of the bundle's
+vocabulary, R rated cells, T top, G groups of movies, K movies that may be among the top, X places
+to choose from.
 """
 
 import math

@@ -5,8 +5,8 @@ and `stationary.npz`, what is left of a network: affine maps, factors, biases, m
 prediction is user code . movie code; what is added to it sits in further places of the codes,
 against a 1 on the other side.
 
-Shape legend: U users, M movies, N rows of a side, C its columns, B rows of a batch, H the LSTM's
-units, D dynamic and K stationary factors, L = D + K + 2 places of a code.
+Shape legend: U users, M movies, N rows of a side, C its columns, B rows of a batch, R ratings, H
+the LSTM's units, D dynamic and K stationary factors, L = D + K + 2 places of a code.
 """
 
 from collections.abc import Mapping

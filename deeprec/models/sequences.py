@@ -5,7 +5,8 @@ length; a row's *active* steps are those with a rating of its own, and the silen
 them are left out. States are numbered along with steps: step s leaves the state s + 1, and 0 is
 the one that every row starts from.
 
-Shape legend: U users, M movies, N rows, R ratings, S active steps of all rows.
+Shape legend: U users, M movies, N rows, R ratings, S active steps of all rows, F features of one, G
+groups.
 """
 
 from dataclasses import dataclass

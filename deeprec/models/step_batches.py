@@ -1,7 +1,7 @@
 """Some rows' steps, packed as a recurrent layer reads them; knows nothing of networks.
 
-Shape legend: N rows of the sequences, B rows of a batch, P its active steps, T the most steps of
-a row in it, R its ratings.
+Shape legend: N rows of the sequences, B rows of a batch, P its active steps, F features of one, T
+the most steps of a row in it, R its ratings, G ranges.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ slower at most of them on processors of AMD's. They are equal up to the order in
 added. In bfloat16, which keeps 8 bits of each factor and result, torch itself goes to oneDNN, and
 on a GPU to its tensor cores; weights and what moves them stay in 32 bits.
 
-Shape legend: B rows, I inputs, O outputs.
+Shape legend: B rows, I inputs, O outputs; X, Y and Z of any matrices.
 """
 
 import platform

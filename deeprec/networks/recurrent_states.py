@@ -1,6 +1,7 @@
 """Running one side of a recurrent network over sequences, some rows at a time.
 
-Shape legend: N rows, B rows of a batch, S = 1 + all active steps of all rows, D dynamic factors.
+Shape legend: N rows, B rows of a batch, P its active steps, S = 1 + all active steps of all rows, D
+dynamic factors.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ At the 1 to 5 % of cells that are rated, both cost a fraction of their dense for
 them, gradients too, up to the order in which numbers are added. On CUDA, cuSPARSE adds in no fixed
 order: equal seeds then give nearly equal results.
 
-Shape legend: B rows, N columns, H units of the dense side, R rated cells.
+Shape legend: B rows, N columns, H units of the dense side, R rated cells, X rows or columns.
 """
 
 import warnings

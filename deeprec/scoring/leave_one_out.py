@@ -1,6 +1,7 @@
 """How far each of a user's ratings moves one prediction; knows a predictor, not where it is from.
 
-Shape legend: R the user's ratings of known movies, B vectors in a batch, N movies.
+Shape legend: R the user's ratings of known movies, B vectors in a batch, N movies, K ratings that
+are left.
 """
 
 from collections.abc import Iterator

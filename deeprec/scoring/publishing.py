@@ -1,6 +1,8 @@
 """Putting a finished run where analysts find it: one file, replaced whole by rename.
 
 A reader that has the old file open keeps it; whoever opens the name next gets the new one.
+
+Shape legend: N movies of the warehouse.
 """
 
 import shutil

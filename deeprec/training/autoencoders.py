@@ -1,6 +1,6 @@
 """Fitting an autoencoder over users' vectors or movies'.
 
-Shape legend: U vectors, of users or of movies, N columns of a vector.
+Shape legend: U vectors, of users or of movies, N columns of a vector, M movies.
 """
 
 from dataclasses import dataclass

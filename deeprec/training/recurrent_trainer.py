@@ -7,7 +7,7 @@ go back through all of a row's steps, factors and biases are penalised as in PMF
 rows share by the optimiser's weight decay.
 
 Shape legend: U users, M movies, N rows and R ratings of the side whose turn it is, B rows of a
-batch, S states of a side, D dynamic factors.
+batch, E places of ratings in the data, S states of a side, D dynamic factors.
 """
 
 import math

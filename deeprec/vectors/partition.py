@@ -2,6 +2,8 @@
 
 What a split means is said in `splits`; reading one that has been applied is `materialize`'s part.
 The vectors hold the ratings by user, so a split is applied to them, a range of users at a time.
+
+Shape legend: R ratings of some users, M movies, H held-out ratings that a list names.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ Only touched users' vectors are built from ratings again. The others stay; where
 have other indexes by now, they are copied through under those. Either way the table holds what
 building it anew would give.
 
-Shape legend: U users of a range, M movies when the vectors were built.
+Shape legend: U users of a range, T touched users, M movies when the vectors were built, R ratings.
 """
 
 import numpy as np
