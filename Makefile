@@ -38,7 +38,7 @@ format: $(VENV)/.installed-lint ## put Python and SQL into our form
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix sql
 
-bench: $(VENV)/.installed-bench ## what benchmarks there are, and the quick ones on made-up ratings
+bench: $(VENV)/.installed-bench ## our accuracy beside that of other libraries, on made-up ratings
 	$(BIN)/python -m benchmarks --home bench
 
 clean: ## remove the environment, the demo and the benchmarks' ratings

@@ -63,7 +63,7 @@ class Home:
 
     @property
     def shards(self) -> Path:
-        """Parquet files of scoring runs, a folder a run: until it is published, or as long as."""
+        """Parquet files of scoring runs: kept until a run is published, or while that is a view."""
         return self.path / "predictions"
 
     @property

@@ -1,6 +1,6 @@
 """myFM's Bayesian factorisation machines by Gibbs sampling (Rendle et al. 2019).
 
-Shape legend: U users, M movies, V users or movies that have ratings, R pairs.
+Shape legend: U users, M movies, R pairs.
 """
 
 import contextlib

@@ -62,6 +62,6 @@ def rollback(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish the run before at once, without scoring again, and make its model champion."""
+    """Publish the last run of another model at once, unscored, and make that model champion."""
     stage = stage_named("nights.champions.rollback", run_id=run)
     run_stages([stage], home, None, override, as_json=as_json)

@@ -105,7 +105,7 @@ def _require_solved(opener: Opener, unsolved: float) -> None:
 
 
 def _dense(values_PM: sparse.csr_array[np.float32]) -> tuple[Tensor, Tensor]:
-    """The same as two tensors: ratings, and which are rated."""
+    """P x M, twice: ratings, and which are rated."""
     (batch,) = DenseBatches(values_PM.shape[0], values_PM.shape[1], torch.device("cpu")).of(
         values_PM
     )

@@ -1,4 +1,4 @@
-"""What every ONNX file that we write has to go through; knows nothing of models."""
+"""Writing ONNX files, and what each has to go through; knows nothing of models."""
 
 import contextlib
 import logging

@@ -2,7 +2,7 @@
 
 Buckets of a dimension hold every pair once, so they sum to the whole.
 
-Shape legend: U users, N movies, R held-out ratings.
+Shape legend: R held-out ratings.
 """
 
 from collections.abc import Iterator, Sequence

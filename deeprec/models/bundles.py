@@ -6,10 +6,9 @@ users.parquet    beside it: what was learned of each user: user_id, code, digest
 movies.parquet   the vocabulary in the graph's order: movie_id, title, bias, num_ratings
 manifest.json    what it was made from and how good it is, and the digest of each file
 
-Beside these lie the parts of a graph that are run by themselves, as `opening` names them. A blend
+Beside these lie the parts of a graph that are run by themselves; a recurrent network has graphs of
+its steps instead of `model.onnx`. `models.opening.files_of` lists the files of each kind. A blend
 has one folder a member, each with graphs of its own.
-
-Shape legend: N movies of the warehouse, M movies of the vocabulary.
 
 Shape legend: N movies of the warehouse, M movies of the vocabulary.
 """

@@ -97,12 +97,14 @@ class Graph:
 
 
 def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Graph:
-    """An exported autoencoder, ready to run; arguments and errors as of `open_session`."""
+    """An exported graph, ready to run; arguments and errors as of `open_session`."""
     session = open_session(path, device, num_threads)
     try:
         return Graph(session)
     except (IndexError, TypeError, ValueError) as error:
-        raise BundleError(f"{path}: not the graph of an autoencoder: {error}") from error
+        raise BundleError(
+            f"{path}: has other inputs than a graph of ours: {error}"
+        ) from error
 
 
 def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> ort.InferenceSession:

@@ -54,7 +54,7 @@ def open_model(
         folder: a bundle's, or a member's within it.
         config: what was trained.
         biases: those fitted beside it.
-        fold_in_ridge: penalty on the code of a user who is folded in; see `CodeModel`.
+        fold_in_ridge: penalty on the code of whoever is folded in; see `learned_codes.CodeModel`.
         unit: of the scale that it predicts on.
         device: `cuda` insists.
         num_threads: of one operator; 0 takes all cores.

@@ -1,6 +1,7 @@
 """What a run takes over from the published file: the rows of users whose vectors are unchanged.
 
-Knows neither models nor shards: what else decides a user's rows comes as one word, the recipe.
+Knows no models, and of shards only that their ledger begins empty: what else decides a user's rows
+comes as one word, the recipe.
 
 Shape legend: U users of the warehouse, P users of the published file.
 """

@@ -1,6 +1,6 @@
 """From shards that lie in files to the run's DuckDB file: the one place where they meet.
 
-Nobody else opens that file. A shard whose files are not what its ledger says is scored again here.
+No worker opens that file. A shard whose files are not what its ledger says is scored again here.
 """
 
 import logging

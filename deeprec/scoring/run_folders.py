@@ -1,7 +1,7 @@
 """A scoring run's folder: what is scored with what, frozen when the run begins.
 
-A run's folder under `home/runs` holds everything its shards need, so a shard can be scored by
-any process, again, or later:
+A run's folder under `home/runs` holds everything its shards need beside the bundle, so a shard can
+be scored by any process, again, or later:
 
     plan.json        what is scored with what
     movies.parquet   every movie of the warehouse, in the order of the vectors' indexes

@@ -125,7 +125,7 @@ def weigh_members(bundle: Bundle, material: Material) -> Manifest:
 
 
 def told_members(config: Config) -> list[MemberConfig]:
-    """Each member with the run's seed added to its own, and the run's device."""
+    """Each member with the run's seed added to its own, and the run's device and processes."""
     model, train = config.model, config.train
     if not isinstance(model, BlendConfig):
         return [MemberConfig(name=_ONLY, model=model, train=train)]

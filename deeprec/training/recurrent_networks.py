@@ -1,4 +1,4 @@
-"""Fitting a recurrent network, and turning it into graphs.
+"""Fitting a recurrent network.
 
 Shape legend: U users, M movies, R ratings.
 """

@@ -1,6 +1,7 @@
 """Ratings in the order of their users' vectors, with a part for each: placed and counted in memory.
 
-Decides about no part: what a split says comes from SQL by way of `partition`.
+Decides about no part but those of unseen users and movies: what a split says comes from SQL by way
+of `partition`.
 
 Shape legend: R ratings of a range of users, H of them held out, U users, M movies, P parts.
 """

@@ -1,7 +1,7 @@
 """From ratings to one sparse vector a user, and from a split to the part of each rating.
 
-Both are built in SQL and kept in the warehouse; here they are refreshed when the ratings have
-changed, and read as CSR. How a split is applied is `partition`'s part.
+SQL picks out the ratings, `user_lists` brings them into order, `partition` applies a split; both
+are kept in the warehouse. Here they are refreshed when the ratings have changed, and read as CSR.
 
 Shape legend: U users, M movies, N movies of the warehouse, R ratings.
 """

@@ -1,4 +1,4 @@
-"""Shape legend: B users in a batch, M movies; B rows of N columns, R rated and W wanted cells."""
+"""Shape legend: B users in a batch, M movies, C the code."""
 
 import math
 from typing import get_args
