@@ -82,7 +82,9 @@ def find_files(source: str, config: IngestConfig) -> list[SourceFile]:
             f"same ones twice; choose with ingest.format, as `--set ingest.format={formats[0]}`, "
             "or name the files"
         )
-    once = {file.path: _on_given_scale(file, config) for file in files}
+    # A file that links lead to as well is read once, under its own name.
+    own_name_last = sorted(files, key=lambda file: (not file.path.is_symlink(), file.path))
+    once = {led_to(file.path): _on_given_scale(file, config) for file in own_name_last}
     return sorted(once.values(), key=lambda file: file.path)
 
 
@@ -92,6 +94,11 @@ def listed_files(source: str) -> set[Path]:
     folders = [folder, *folder.glob("[!.]*/")] if folder.is_dir() else []
     readable = [each for each in folders if os.access(each, os.R_OK | os.X_OK)]
     return {path for each in readable for path in _listed(each)}
+
+
+def led_to(path: Path) -> Path:
+    """The file that a link leads to; itself where it is none."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def looks_like_ratings(path: Path) -> bool:
@@ -134,15 +141,20 @@ def _named(source: str) -> list[Path]:
     """The files that a path or a glob names."""
     path = Path(source)
     if path.is_file():
-        return [path.resolve()]
+        return [_called(path)]
     if has_magic(source):
         names = glob(source, recursive=True)  # noqa: PTH207 - a pattern may be absolute
-        found = [Path(name).resolve() for name in names]
+        found = [_called(Path(name)) for name in names]
         files = [file for file in found if file.is_file()]
         if files:
             return files
         raise SourceError(f"{source}: no file has such a name")
     raise SourceError(f"{source}: no such file or folder")
+
+
+def _called(path: Path) -> Path:
+    """A file as it is called where it lies: a link's own name says what is in it."""
+    return path.parent.resolve() / path.name
 
 
 def _in_folder(folder: Path, config: IngestConfig) -> list[SourceFile]:
@@ -173,11 +185,8 @@ def _listed(folder: Path) -> list[Path]:
     """The folder's files but for hidden ones, such as the `._*` that some archives bring."""
     try:
         with os.scandir(folder.resolve()) as entries:
-            return [
-                Path(entry).resolve() if entry.is_symlink() else Path(entry)
-                for entry in entries
-                if entry.is_file() and not entry.name.startswith(".")
-            ]
+            files = [entry for entry in entries if entry.is_file()]
+            return [Path(file) for file in files if not file.name.startswith(".")]
     except OSError as error:
         raise SourceError(f"{folder}: cannot be listed: {error.strerror or error}") from error
 
@@ -216,7 +225,7 @@ def _table(path: Path, config: IngestConfig) -> RatingsLayout | ParquetLayout:
 def _with_names(path: Path, config: IngestConfig) -> Layout:
     """The layout of the later MovieLens ratings, whose first line must be names: it is no row."""
     layout = _table(path, config)
-    if layout != movielens.RATINGS_CSV:
+    if layout.format != movielens.RATINGS_CSV.format:
         raise SourceError(
             f"{path}: its first line is not {','.join(movielens.CSV_NAMES)}, as that of the layout "
             "ml-csv is; leave out ingest.format to have it read by its names"

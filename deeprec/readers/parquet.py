@@ -36,6 +36,7 @@ _HELD = (
     pa.types.is_binary,
     pa.types.is_null,
 )
+_OF_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 _COUNTS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
 
@@ -88,6 +89,8 @@ def _plain(column: pa.Array) -> pa.Array:
     Moments are UTC as they are stored, whether or not their zone is known here; what is no number,
     text or moment becomes the name of its type.
     """
+    if of_view := _OF_VIEWS.get(column.type):
+        column = column.cast(of_view)
     dtype = column.type
     if pa.types.is_dictionary(dtype):
         return _plain(column.dictionary_decode())
@@ -174,15 +177,24 @@ def _moment(table: pl.DataFrame, dates: DateKind | None) -> pl.Expr:
         return pl.lit(None, _MOMENT)
     column, dtype = pl.col("rated_at"), table["rated_at"].dtype
     if dates is DateKind.UNIX:
-        seconds = column.cast(pl.Int64, strict=False)
+        seconds = _whole_numbers(column, dtype)
         known = pl.when(seconds.is_between(0, LAST_SECOND)).then(seconds)
         return (known * _MICROSECONDS).cast(_MOMENT)
+    if dates is DateKind.DAY:
+        day = _whole_numbers(column, dtype).cast(pl.String).str.to_date("%Y%m%d", strict=False)
+        return _near(day, pl.Date()).cast(_MOMENT)
     if isinstance(dtype, pl.Date | pl.Datetime):
         return _near(column, dtype).cast(_MOMENT)
     if dtype == pl.String:
         plain = pl.when(column.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(column)
         return _near(plain.str.to_date("%Y-%m-%d", strict=False), pl.Date()).cast(_MOMENT)
     return pl.lit(None, _MOMENT)
+
+
+def _whole_numbers(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Numbers, or texts of them, that are whole; null for others."""
+    whole = column.cast(pl.Int64, strict=False)
+    return pl.when(column == whole).then(whole) if dtype.is_float() else whole
 
 
 def _near(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -1,6 +1,7 @@
 """Plain tables with named columns, CSV or Parquet: which column is which; reads no rating."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from deeprec.readers.lines import split
 from deeprec.readers.rejections import printable
 
 FORMAT = "table"
+_FEW_ROWS = 2**10
 _LONGEST_NAMES = 2**15  # bytes; of more, the end is not among the file's first lines
 _NAMES: dict[Column, tuple[str, ...]] = {
     "user_id": ("user_id", "userid", "user", "customer_id", "customerid", "uid"),
@@ -51,7 +53,7 @@ def csv_layout(path: Path, columns: ColumnsConfig, *, is_plain: bool = False) ->
     names = [clean(name) for name in split(lines[0], separator)]
     is_given = is_plain or columns != ColumnsConfig()
     if tuple(names) == movielens.CSV_NAMES and not is_given:
-        return movielens.RATINGS_CSV
+        return replace(movielens.RATINGS_CSV, separator=separator)
     places = {names.index(name): column for column, name in _match(path, names, columns).items()}
     known = tuple(places.get(place) for place in range(len(names)))
     dates = None
@@ -71,13 +73,25 @@ def parquet_layout(path: Path, columns: ColumnsConfig) -> ParquetLayout:
     try:
         schema = pq.read_schema(path)
         names = _match(path, schema.names, columns)
+        dates = (
+            _parquet_dates(path, schema.field(names["rated_at"])) if "rated_at" in names else None
+        )
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not a Parquet file: {error}") from error
-    dates = None
-    if "rated_at" in names:
-        is_count = pa.types.is_integer(schema.field(names["rated_at"]).type)
-        dates = DateKind.UNIX if is_count else DateKind.TIMESTAMP
     return ParquetLayout(FORMAT, tuple(names.items()), None, dates)
+
+
+def _parquet_dates(path: Path, column: pa.Field) -> DateKind:
+    """How the first row with a date holds it: a whole number is a day or a count, as in a CSV."""
+    dtype = column.type
+    if pa.types.is_temporal(dtype.value_type if pa.types.is_dictionary(dtype) else dtype):
+        return DateKind.TIMESTAMP
+    with pq.ParquetFile(path) as file:
+        for rows in file.iter_batches(_FEW_ROWS, columns=[column.name]):
+            if len(dates := rows.column(0).drop_null()):
+                number = integer(str(dates[0].as_py()))
+                return DateKind.TIMESTAMP if number is None else _kind_of_dates([str(number)])
+    return DateKind.TIMESTAMP
 
 
 def _match(path: Path, names: Sequence[str], columns: ColumnsConfig) -> dict[Column, str]:

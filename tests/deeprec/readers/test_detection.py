@@ -102,6 +102,12 @@ def test_a_table_beside_another_layout_can_be_chosen(tmp_path: Path) -> None:
     assert [("ratings.csv", "ratings", "table")] == found(tmp_path, "table")
 
 
+def test_movielens_names_may_be_divided_by_tabs(tmp_path: Path) -> None:
+    put(tmp_path, ratings__tsv=HALF_STARS.replace(b",", b"\t"))
+    (file,) = find_files(str(tmp_path), IngestConfig())
+    assert ("ml-csv", "\t") == (file.layout.format, getattr(file.layout, "separator", None))
+
+
 def test_a_file_that_several_names_lead_to_is_taken_once(tmp_path: Path) -> None:
     put(tmp_path, ratings_1__csv=PLAIN)
     (tmp_path / "ratings_2.csv").symlink_to(tmp_path / "ratings_1.csv")

@@ -49,6 +49,11 @@ def read_arrow(
         (pl.Series(["2005-09-06T14:00:00+02:00"]), NOON),
         (pl.Series([int(NOON.timestamp())]), NOON),
         (pl.Series([int(NOON.timestamp())], dtype=pl.UInt64), NOON),
+        (pl.Series([NOON.timestamp()]), NOON),
+        (pl.Series([str(int(NOON.timestamp()))]), NOON),
+        (pl.Series([20050906]), MIDNIGHT),
+        (pl.Series([20050906.0]), MIDNIGHT),
+        (pl.Series(["20050906"]), MIDNIGHT),
     ],
 )
 def test_dates_of_any_type_become_utc(dates: pl.Series, moment: datetime, tmp_path: Path) -> None:
@@ -149,6 +154,22 @@ def test_an_id_of_a_type_that_polars_does_not_hold(
     else:
         assert ([], [reason]) == (rows, [row[3] for row in rejected])
         assert str(rejected[0][2]).startswith(str(said))
+
+
+def test_text_of_any_type_is_read(tmp_path: Path) -> None:
+    views = {name: pa.array(["7"], pa.string_view()) for name in ("user_id", "movie_id", "rating")}
+    rows, rejected = read_arrow(tmp_path, **views)
+    assert ([(7, 7, 7.0, None, 3, 1)], []) == (rows, rejected)
+
+
+def test_the_first_date_says_what_a_number_is(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"user": [1, 1, 1], "movie": [2, 3, 4], "rating": [3] * 3, "date": [None, 20050906, 7]}
+    )
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    assert [MIDNIGHT.replace(tzinfo=None)] == [row[3] for row in rows]
+    unknown = [(3, 1, "1,2,3,", "unknown_date"), (3, 3, "1,4,3,7", "unknown_date")]
+    assert unknown == rejected
 
 
 def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
