@@ -98,9 +98,16 @@ def _copy_ratings(now: Database, then: Database, moment: datetime) -> None:
         with now.reader(read, file_ids=file_ids) as batches:
             for batch in batches:
                 then.run_with(insert, pa.Table.from_batches([batch]))
-    minimum, maximum, step, declared = now.row("vectors/scale")
-    scale = RatingScale(minimum, maximum, step) if declared else None
-    settle(then, "as of then", scale)
+    settle(then, "as of then", _declared_at(now, moment), moment)
+
+
+def _declared_at(now: Database, moment: datetime) -> RatingScale | None:
+    """The scale that was declared then; where that was not kept yet, the present one."""
+    kept = now.rows("history/scale", moment=moment)
+    present = (row[:3] for row in now.rows("vectors/scale") if row[3])
+    for minimum, maximum, step in kept or present:
+        return None if minimum is None else RatingScale(minimum, maximum, step)
+    return None
 
 
 def _copy_models(now: Database, then: Database, moment: datetime) -> None:

@@ -26,14 +26,15 @@ from deeprec.ingestion.source_files import (
     forget_history,
     kept_and_replaced,
     retire_files,
+    rows_by_role,
     settle,
 )
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale, describe_scale
 from deeprec.readers import read_files
 from deeprec.readers.batches import Batch
-from deeprec.readers.chunks import FileDigest
-from deeprec.readers.detection import find_files, listed_files, looks_like_ratings
+from deeprec.readers.chunks import FileDigest, digest_file
+from deeprec.readers.detection import find_files, led_to, listed_files, looks_like_ratings
 from deeprec.readers.layouts import Role, SourceFile
 from deeprec.readers.rejections import Reason
 from deeprec.warehouse.database import Database
@@ -153,11 +154,14 @@ def _passed_over(
     """
     if config.format != "auto":
         return dict.fromkeys(found, ())
-    read = {file.path for files in found.values() for file in files}
-    others = {source: sorted(listed_files(source) - read) for source in found}
+    read = {led_to(file.path) for files in found.values() for file in files}
     passed_over = {
-        source: tuple(path for path in paths if looks_like_ratings(path))
-        for source, paths in others.items()
+        source: tuple(
+            path
+            for path in sorted(listed_files(source))
+            if led_to(path) not in read and looks_like_ratings(path)
+        )
+        for source in found
     }
     for source, paths in passed_over.items():
         for path in paths:
@@ -213,7 +217,7 @@ def _ingest_usable(
     progress: Progress,
 ) -> SourceReport:
     """Take in a source, without its broken files where that is wanted and leaves any."""
-    before = {file.path: _state(file.path) for file in files} if config.hold_back else {}
+    before = {file.path: _seen(file.path) for file in files} if config.hold_back else {}
     try:
         return _ingest_source(warehouse, source, files, config, progress)
     except SourceError:
@@ -231,33 +235,53 @@ def _find_broken(
     warehouse: Database,
     source: str,
     files: Sequence[SourceFile],
-    before: Mapping[Path, tuple[int, int]],
+    before: Mapping[Path, tuple[int, int] | None],
     config: IngestConfig,
 ) -> tuple[HeldBack, ...]:
     """Which new and changed files cannot be read to their end, or have too many unusable rows.
 
     One that is not in the state of before is still being written.
     """
-    held_back = []
-    changes = find_changes(warehouse, source, files, config)
+    held_back = _unreadable(files)
+    skipped = frozenset(held.path for held in held_back)
+    changes = find_changes(warehouse, source, files, config, skipped)
     scale = declared_scale(warehouse, source, changes)
-    _, _, num_ratings, _ = warehouse.row("vectors/counts")
+    num_held = rows_by_role(warehouse)
     for file_id, file in changes.new.items():
         tally = _Tally()
         try:
             for batch in read_files({file_id: file}, scale, config.chunk_bytes):
                 tally.add(batch)
             _check_rejected(str(file.path), {file_id: file}, tally, config)
-            check_lost(source, changes.of(file_id), tally.num_rows, num_ratings, config)
+            check_lost(source, changes.of(file_id), tally.num_rows, num_held, config)
             _check_unchanged(file.path, before[file.path])
         except SourceError as error:
             held_back.append(HeldBack(path=file.path, reason=str(error)))
     return tuple(held_back)
 
 
-def _check_unchanged(path: Path, before: tuple[int, int]) -> None:
+def _unreadable(files: Iterable[SourceFile]) -> list[HeldBack]:
+    """The files that cannot be read to their end, known ones too."""
+    found = []
+    for file in files:
+        try:
+            digest_file(file.path, 0)
+        except SourceError as error:
+            found.append(HeldBack(path=file.path, reason=str(error)))
+    return found
+
+
+def _check_unchanged(path: Path, before: tuple[int, int] | None) -> None:
     if _state(path) != before:
         raise SourceError(f"{path}: changed while it was read")
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    """Its state; None where that cannot be told."""
+    try:
+        return _state(path)
+    except SourceError:
+        return None
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -284,16 +308,16 @@ def _ingest_source(
         changes = find_changes(warehouse, source, files, config, skipped)
         tally = _Tally()
         if changes.new or changes.outdated:
-            _, _, num_ratings, _ = warehouse.row("vectors/counts")
+            num_held = rows_by_role(warehouse)
             scale = declared_scale(warehouse, source, changes)
             retire_files(warehouse, changes.outdated, now)
             tally = _read(warehouse, changes.new, scale, config.chunk_bytes, progress)
             if len(changes.new) == len(files) and not tally.num_read:
                 raise SourceError(f"{source}: holds no row; expected ratings, one a line")
             _check_rejected(source, changes.new, tally, config)
-            check_lost(source, changes, tally.num_rows, num_ratings, config)
+            check_lost(source, changes, tally.num_rows, num_held, config)
             _record_files(warehouse, source, changes.new, tally, now)
-            settle(warehouse, source, scale, tally.suspects.table())
+            settle(warehouse, source, scale, now, tally.suspects.table())
         forget_history(warehouse, now - timedelta(days=config.history_days))
         kept, replaced = kept_and_replaced(warehouse, changes.new)
     formats = sorted({file.layout.format for file in files if file.layout.role is Role.RATINGS})

@@ -4,6 +4,7 @@ Which rating stands, which has lost, the dense indexes and the scale are settled
 files themselves are read elsewhere.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -134,20 +135,31 @@ def _gone(
             yield file
 
 
+def rows_by_role(warehouse: Database) -> Counter[str]:
+    """How many rows of ratings, movies and users stand."""
+    counts: Counter[str] = Counter()
+    for file in _known_files(warehouse):
+        counts[file.role] += file.rows_kept
+    return counts
+
+
 def check_lost(
     source: str,
     changes: Changes,
     num_rows: Mapping[int, int],
-    num_ratings: int,
+    num_held: Mapping[str, int],
     config: IngestConfig,
 ) -> None:
     """Refuse to forget so much that a file or a folder which is not whole is the likelier reason.
+
+    A file that was cut is looked at by itself, and all that files have lost together: what is gone
+    and not brought by new ones, and what others hold less than before.
 
     Args:
         source: what is taken in.
         changes: of it.
         num_rows: usable ones of each new file.
-        num_ratings: in the warehouse before.
+        num_held: rows in the warehouse before, by role.
         config: says how much may be forgotten, where files are forgotten at all.
 
     Raises:
@@ -160,20 +172,32 @@ def check_lost(
         f"more than ingest.max_gone_fraction = {fraction:g} allows. Nothing was forgotten: put "
         "them back, or allow more"
     )
-    for file_id, before in changes.changed.items():
-        num_all = num_ratings if before.role == Role.RATINGS else before.rows_kept
-        if before.rows_kept - num_rows.get(file_id, 0) > fraction * num_all:
+    lost = {
+        before: before.rows_kept - num_rows.get(file_id, 0)
+        for file_id, before in changes.changed.items()
+    }
+    for before, num_lost in lost.items():
+        num_all = num_held[Role.RATINGS] if before.role == Role.RATINGS else before.rows_kept
+        if num_lost > fraction * num_all:
             raise SourceError(
                 f"{before.path}: held {before.rows_kept:,} rows of {num_all:,} {before.role} and "
-                f"holds {num_rows.get(file_id, 0):,} now; {too_much}"
+                f"holds {before.rows_kept - num_lost:,} now; {too_much}"
             )
-    num_brought = sum(num_rows.get(file_id, 0) for file_id in changes.new.keys() - changes.changed)
-    num_gone = sum(file.rows_kept for file in changes.gone)
-    if num_gone - num_brought > fraction * num_ratings:
-        raise SourceError(
-            f"{source}: {len(changes.gone)} files are gone, with {num_gone:,} of "
-            f"{num_ratings:,} ratings, as {changes.gone[0].path}; {too_much}"
+    for role, num_all in num_held.items():
+        gone = [file for file in changes.gone if file.role == role]
+        cut = [before for before, num_lost in lost.items() if before.role == role and num_lost > 0]
+        num_brought = sum(
+            num_rows.get(file_id, 0)
+            for file_id, file in changes.new.items()
+            if file_id not in changes.changed and file.layout.role == role
         )
+        num_gone = max(0, sum(file.rows_kept for file in gone) - num_brought)
+        num_lost = num_gone + sum(lost[before] for before in cut)
+        if num_lost > fraction * num_all:
+            raise SourceError(
+                f"{source}: {len(gone)} files are gone and {len(cut)} hold less, with "
+                f"{num_lost:,} of {num_all:,} {role} in all, as {(*gone, *cut)[0].path}; {too_much}"
+            )
 
 
 def declared_scale(warehouse: Database, source: str, changes: Changes) -> RatingScale | None:
@@ -227,7 +251,11 @@ def forget_history(warehouse: Database, moment: datetime) -> None:
 
 
 def settle(
-    warehouse: Database, source: str, scale: RatingScale | None, suspects: pa.Table | None = None
+    warehouse: Database,
+    source: str,
+    scale: RatingScale | None,
+    now: datetime,
+    suspects: pa.Table | None = None,
 ) -> None:
     """Decide which rating of a user and movie stands, and bring everything derived up to date.
 
@@ -235,6 +263,7 @@ def settle(
         warehouse: with the rows of all files in it.
         source: what was taken in, for the error.
         scale: that is declared; None where none is.
+        now: from when on it is.
         suspects: the only movies of which the files taken in can repeat a rating; None: any.
 
     Raises:
@@ -247,13 +276,15 @@ def settle(
         warehouse.run_with("ratings/find_repeated_among", suspects)
     for name in _SETTLE:
         warehouse.run(f"ratings/{name}")
-    _settle_scale(warehouse, source, scale)
+    _settle_scale(warehouse, source, scale, now)
     for check in _CHECKS:
         unhealthy = warehouse.rows(f"checks/{check}")
         assert not unhealthy, (check, unhealthy[:3])
 
 
-def _settle_scale(warehouse: Database, source: str, scale: RatingScale | None) -> None:
+def _settle_scale(
+    warehouse: Database, source: str, scale: RatingScale | None, now: datetime
+) -> None:
     """Enter the scale that is declared, if every rating is on it, else the one observed."""
     if scale:
         limits = asdict(scale)
@@ -267,6 +298,7 @@ def _settle_scale(warehouse: Database, source: str, scale: RatingScale | None) -
         warehouse.run("ratings/declare_scale", **limits)
     else:
         warehouse.run("ratings/observe_scale")
+    warehouse.run("ratings/record_scale", since=now)
 
 
 def kept_and_replaced(warehouse: Database, files: Mapping[int, SourceFile]) -> tuple[int, int]:

@@ -102,9 +102,7 @@ def open_graph(path: Path, device: Device = "auto", num_threads: int = 0) -> Gra
     try:
         return Graph(session)
     except (IndexError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{path}: has other inputs than a graph of ours: {error}"
-        ) from error
+        raise BundleError(f"{path}: has other inputs than a graph of ours: {error}") from error
 
 
 def open_session(path: Path, device: Device = "auto", num_threads: int = 0) -> ort.InferenceSession:

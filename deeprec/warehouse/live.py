@@ -2,7 +2,8 @@
 
 `materialize` queues each rating of a user and movie that had none before. Here the queue is held
 against what is still published, which was predicted without it, before anything new takes its
-place. Each user and movie is measured once.
+place. Each user and movie is measured once, by the rating that stands then; one that has gone
+meanwhile is not.
 """
 
 import logging

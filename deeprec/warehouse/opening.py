@@ -11,7 +11,7 @@ from deeprec.home import Home
 from deeprec.shipped import sql_root
 from deeprec.warehouse.database import Database, open_database
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _KNOWN_VERSIONS = range(3, SCHEMA_VERSION + 1)  # each has but more tables than the one before
 
 
@@ -68,12 +68,12 @@ def _ensure_schema(warehouse: Database, path: Path) -> None:
     num_tables, is_ours = warehouse.row("warehouse/contents")
     if num_tables and not is_ours:
         raise _foreign(path)
-    warehouse.run("schema/00_warehouse_info")
-    (version,) = warehouse.row("warehouse/version")
-    if version == SCHEMA_VERSION:
-        return
-    if version is not None:
-        _check_version(version, path)
+    if is_ours:
+        (version,) = warehouse.row("warehouse/version")
+        if version == SCHEMA_VERSION:
+            return
+        if version is not None:
+            _check_version(version, path)
     with warehouse.transaction():
         for file in sorted((sql_root() / "schema").glob("*.sql")):
             warehouse.run(f"schema/{file.stem}")

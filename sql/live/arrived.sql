@@ -1,7 +1,8 @@
--- One row a rating that waits to be held against what is published.
+-- One row a rating that waits to be held against what is published, as it stands now.
 select
-    user_id,
-    movie_id,
-    rating,
-    rated_at
-from arrived_ratings;
+    ratings.user_id,
+    ratings.movie_id,
+    ratings.rating,
+    ratings.rated_at
+from ratings
+semi join arrived_ratings using (user_id, movie_id);

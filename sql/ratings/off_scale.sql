@@ -1,4 +1,5 @@
--- One row: how many ratings, standing or beaten, are not on a scale, and what they span.
+-- One row: how many ratings, standing or beaten, are not on a scale, and what they span. A step is
+-- met within a thousandth of it, and within what a float of that size can tell.
 with everything as (
     select rating from ratings
     union all
@@ -13,4 +14,5 @@ from everything
 where
     rating < $minimum::float
     or rating > $maximum::float
-    or abs((rating - $minimum) / $step - round((rating - $minimum) / $step)) >= 0.001;
+    or abs((rating - $minimum) / $step - round((rating - $minimum) / $step))
+    >= 0.001 + abs(rating) * pow(2, -23) / $step;

@@ -10,5 +10,5 @@ cross join rating_scale
 left join source_files using (file_id)
 where
     not isfinite(ratings.rating)
-    or ratings.rating < rating_scale.minimum
-    or ratings.rating > rating_scale.maximum;
+    or ratings.rating < rating_scale.minimum::float
+    or ratings.rating > rating_scale.maximum::float;

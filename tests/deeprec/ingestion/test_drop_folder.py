@@ -69,6 +69,51 @@ def test_a_file_may_lose_some_rows(home: Home, folder: Path) -> None:
     assert 950 == take_in(home, folder).num_ratings
 
 
+def test_files_that_were_cut_together_are_refused_as_one_is(home: Home, folder: Path) -> None:
+    for number in range(20):
+        users = range(5 * number, 5 * number + 5)
+        (folder / f"ratings_{number:02}.csv").write_text(NAMES + rows(users))
+    take_in(home, folder)
+    for number in range(1, 20):
+        (folder / f"ratings_{number:02}.csv").write_text(NAMES)
+    with pytest.raises(SourceError, match=r"0 files are gone and 19 hold less, with 950 of 1,000"):
+        take_in(home, folder)
+    assert [(1000,)] == query(home, "select count(*) from ratings")
+
+
+def test_titles_do_not_make_up_for_ratings_nor_ratings_for_titles(home: Home, folder: Path) -> None:
+    titles = "movieId,title,genres\n" + "".join(
+        f"{movie},Picture {movie} (1999),Drama\n" for movie in range(200)
+    )
+    for number, users in enumerate((range(10), range(10, 20))):
+        (folder / f"ratings_{number}.csv").write_text(NAMES + rows(users))
+    take_in(home, folder)
+    (folder / "ratings_1.csv").rename(folder / "aside")
+    (folder / "movies.csv").write_text(titles)
+    with pytest.raises(SourceError, match="100 of 200 ratings in all"):
+        take_in(home, folder)
+    (folder / "aside").rename(folder / "ratings_1.csv")
+    assert 200 == take_in(home, folder).num_ratings
+    (folder / "movies.csv").unlink()
+    with pytest.raises(SourceError, match="200 of 200 movies in all"):
+        take_in(home, folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that nobody reads")
+def test_a_known_file_that_cannot_be_read_is_held_back(home: Home, folder: Path) -> None:
+    (folder / "ratings_1.csv").write_text(NAMES + rows(range(10)))
+    (folder / "ratings_2.csv").write_text(NAMES + rows(range(10, 20)))
+    take_in(home, folder)
+    (folder / "ratings_1.csv").unlink()
+    (folder / "ratings_1.csv").symlink_to("/proc/self/mem")
+    (folder / "ratings_3.csv").write_text(NAMES + rows(range(20, 21)))
+    report = take_in(home, folder)
+    (held,) = report.sources[0].held_back
+    assert folder / "ratings_1.csv" == held.path
+    assert "cannot be read" in held.reason
+    assert 210 == report.num_ratings
+
+
 def test_a_file_may_come_back_under_another_name(home: Home, folder: Path) -> None:
     plain = folder / "ratings.csv"
     plain.write_text(NAMES + rows(range(100)))
@@ -188,6 +233,34 @@ def test_what_a_link_led_to_is_gone_with_the_link(home: Home, folder: Path, tmp_
     assert 1000 == take_in(home, folder).num_ratings
 
 
+def test_a_link_is_known_by_its_own_name(home: Home, folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "9f86d08").write_text(NAMES + rows(range(100)))
+    (store / "60303ae").write_bytes(gzip.compress((NAMES + rows(range(100, 102))).encode()))
+    (folder / "ratings-a.csv").symlink_to(store / "9f86d08")
+    (folder / "ratings-b.csv.gz").symlink_to(store / "60303ae")
+    report = take_in(home, folder)
+    assert (1020, ()) == (report.num_ratings, report.sources[0].passed_over)
+    (store / "fd61a03").write_text(NAMES + rows(range(101)))
+    (folder / "ratings-a.csv").unlink()
+    (folder / "ratings-a.csv").symlink_to(store / "fd61a03")
+    report = take_in(home, folder)
+    assert (1, 0) == (2 - report.sources[0].num_files_unchanged, report.sources[0].num_files_gone)
+    (store / "fd61a03").unlink()
+    (folder / "ratings-c.csv").write_text(NAMES + rows(range(101)))
+    assert 1 == take_in(home, folder).sources[0].num_files_gone
+
+
+def test_a_file_that_a_link_leads_to_is_read_once_and_named_nowhere(
+    home: Home, folder: Path
+) -> None:
+    (folder / "ratings-a.csv").write_text(NAMES + rows(range(10)))
+    (folder / "ratings-b.csv").symlink_to(folder / "ratings-a.csv")
+    report = take_in(home, folder)
+    assert (1, ()) == (report.sources[0].num_files, report.sources[0].passed_over)
+
+
 def test_a_folder_that_is_a_link_may_lead_elsewhere(home: Home, folder: Path) -> None:
     (folder / "ratings.csv").write_text(NAMES + rows(range(100)))
     link = folder.with_name("current")
@@ -214,7 +287,7 @@ def test_a_folder_that_is_not_mounted_forgets_nothing(home: Home, folder: Path) 
     (folder / "ratings_new.csv").write_text(NAMES + rows(range(100, 102)))
     take_in(home, folder)
     (folder / "ratings.csv").rename(folder / "aside")
-    with pytest.raises(SourceError, match=r"1 files are gone, with 1,000 of 1,020 ratings"):
+    with pytest.raises(SourceError, match=r"1 files are gone .*, with 1,000 of 1,020 ratings"):
         take_in(home, folder)
     shutil.rmtree(folder)
     with pytest.raises(SourceError, match="no such file or folder"):

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from deeprec.config.loading import load_config
 from deeprec.config.run import Config
 from deeprec.errors import ConfigError
 from deeprec.home import Home
@@ -47,6 +48,36 @@ def test_what_has_lost_changed_or_come_since_is_as_it_was(home: Home, tmp_path: 
     assert [(1, 2, 5), (1, 3, 4)] == ratings(home_as_of(home, second, Config()))
     latest = ratings(home_as_of(home, third, Config()))
     assert [(1, 2, 2), (7, 7, 3)] == latest == ratings(home)
+
+
+def scale(home: Home) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        return connection.execute("from rating_scale").fetchall()
+
+
+def test_the_scale_is_that_of_then(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    first = take_in(home, file, "1,2,9,2005-01-01\n1,3,4,2005-01-01\n")
+    file.write_text(NAMES + "1,2,3,2005-01-01\n1,3,4,2005-01-01\n")
+    stated = load_config(None, ["ingest.scale={minimum=1, maximum=5}"])
+    ingest(home, [str(file)], stated)
+    second = now()
+    assert [(4, 9, None, False)] == scale(home_as_of(home, first, Config()))
+    assert [(1, 5, None, True)] == scale(home_as_of(home, second, Config()))
+
+
+def test_a_home_without_ratings_now_may_have_had_some(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    file = tmp_path / "drop" / "ratings.csv"
+    file.write_text(NAMES + "1,2,3,2005-01-01\n")
+    (tmp_path / "drop" / "movies.csv").write_text("movieId,title,genres\n2,Heat (1995),Drama\n")
+    mirrored = load_config(None, ["ingest.forget_gone=true", "ingest.max_gone_fraction=1"])
+    ingest(home, [str(tmp_path / "drop")], mirrored)
+    then = now()
+    file.unlink()
+    ingest(home, [str(tmp_path / "drop")], mirrored)
+    assert [] == ratings(home)
+    assert [(1, 2, 3)] == ratings(home_as_of(home, then, Config()))
 
 
 def test_models_and_their_champion_are_those_of_then(

@@ -8,9 +8,11 @@ import duckdb
 import pytest
 
 from deeprec.config.checks import ChecksConfig
+from deeprec.config.loading import load_config
 from deeprec.config.run import Config
 from deeprec.config.scoring import Form
 from deeprec.home import Home
+from deeprec.ingestion.ingest import ingest
 from deeprec.scoring.score import score
 from deeprec.scoring.scores_file import stored_totals
 from deeprec.warehouse.checks import CheckResult, check_ratings, check_scores, drift_result
@@ -43,6 +45,19 @@ def of_ratings(
 
 def test_sound_ratings_are_healthy(trained_home: Home) -> None:
     assert [] == [result.name for result in of_ratings(trained_home).values() if result.num_rows]
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratings"),
+    [("{minimum=0.7, maximum=5}", "0.7 5 1"), ("{minimum=0, maximum=1000, step=0.01}", "999.97 0")],
+)
+def test_what_was_taken_in_is_on_its_scale(
+    home: Home, tmp_path: Path, scale: str, ratings: str
+) -> None:
+    lines = [f"1,{movie},{rating}" for movie, rating in enumerate(ratings.split())]
+    (tmp_path / "ratings.csv").write_text("\n".join(["user_id,movie_id,rating", *lines]) + "\n")
+    ingest(home, [str(tmp_path)], load_config(None, [f"ingest.scale={scale}"]))
+    assert 0 == of_ratings(home)["on_the_scale"].num_rows
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_a_warehouse_of_the_layout_before_is_brought_up_to_date(
     with duckdb.connect(home.warehouse) as connection:
         connection.execute("drop table experiment_requests")
         connection.execute("drop table evaluation_lists")
+        connection.execute("drop table scale_changes")
         connection.execute("update warehouse_info set schema_version = 3")
     with monkeypatch.context() as reader:
         reader.setattr("deeprec.warehouse.opening.os.access", lambda *_: False)
