@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmarks import accuracy
 from benchmarks.report import as_text
-from deeprec.commands.terminal import show_progress
+from deeprec.commands.terminal import show_progress, text_console
 from deeprec.config.loading import load_config
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
@@ -24,7 +23,7 @@ def bench(
     """Say what is compared, and compare on a small synthetic sample."""
     typer.echo(accuracy.__doc__)
     try:
-        with show_progress(Console(stderr=True)) as progress:
+        with show_progress(text_console(stderr=True)) as progress:
             place = Home.locate(home)
             sample = place.path / "sample"
             if not sample.exists():

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmarks.comparison import Comparison, Parts
 from benchmarks.machine import this_machine
@@ -21,7 +20,7 @@ from benchmarks.peers import PEERS
 from benchmarks.peers.floors import DampedBiases
 from benchmarks.report import AccuracyReport, SystemFigures, as_line, as_text
 from benchmarks.systems import measure_floors, measure_peer, read_settings, settings_of
-from deeprec.commands.terminal import show_progress
+from deeprec.commands.terminal import show_progress, text_console
 from deeprec.config.loading import load_config
 from deeprec.config.run import Config
 from deeprec.errors import ConfigError, DeeprecError
@@ -134,7 +133,7 @@ def main(
 ) -> None:
     """Compare our accuracy with peers' on the same split."""
     try:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console = text_console(stderr=True, soft_wrap=True, highlight=False)
         with show_progress(console) as progress:
             report = compare_accuracy(
                 Home.locate(home),
@@ -145,7 +144,7 @@ def main(
                 settings=settings,
                 peers_see_dev=peers_see_dev,
                 progress=progress,
-                on_row=lambda row: console.print(as_line(row), markup=False),
+                on_row=lambda row: console.print(as_line(row)),
             )
     except DeeprecError as error:
         sys.exit(f"error: {error}")

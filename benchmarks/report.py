@@ -4,10 +4,10 @@ from statistics import mean, stdev
 
 from pydantic import BaseModel, ConfigDict
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import Machine
+from deeprec.commands.terminal import text_console
 from deeprec.splits import Part
 
 _WIDE = 1000  # columns: a table that was cut to a terminal could not be pasted
@@ -70,7 +70,7 @@ def as_text(report: AccuracyReport) -> str:
         table.add_column(name, justify="right" if name in _NUMERIC else "left")
     for figures in report.systems:
         table.add_row(*_cells(figures))
-    console = Console(width=_WIDE, color_system=None)
+    console = text_console(width=_WIDE, color_system=None)
     with console.capture() as drawn:
         console.print(table)
     return f"{_heading(report)}\n\n{drawn.get().strip()}\n"

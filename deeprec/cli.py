@@ -343,7 +343,7 @@ def main() -> None:
 
 def _say(message: str) -> None:
     text = f"error: {message}"
-    diagnostics.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    diagnostics.print(text, style="red", highlight=False, soft_wrap=True)
 
 
 def _with_top(override: Sequence[str] | None, top: int | None) -> list[str]:

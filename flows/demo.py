@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from deeprec.commands.terminal import show_progress
+from deeprec.commands.terminal import show_progress, text_console
 from deeprec.errors import DeeprecError
 from deeprec.home import Home
 from deeprec.models.registry import read_evaluations
@@ -30,10 +30,10 @@ def demo(
     home: Annotated[Path, typer.Option(help="Folder that everything goes into.")] = Path("demo"),
 ) -> None:
     """Make a sample, run the pipeline on it, show what came of it for one user."""
-    place, diagnostics = Home.locate(home), Console(stderr=True)
+    place, diagnostics = Home.locate(home), text_console(stderr=True)
     try:
         report = run_pipeline(place, diagnostics)
-        show(place, report, Console(soft_wrap=True))
+        show(place, report, text_console(soft_wrap=True))
     except DeeprecError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

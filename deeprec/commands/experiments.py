@@ -135,7 +135,7 @@ def _table(systems: Sequence["SystemFigures"]) -> Table:
 
 
 def _say(data: Console, text: str) -> None:
-    data.print(text, highlight=False, markup=False)
+    data.print(text, highlight=False)
 
 
 def _beside(published: "Published") -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from deeprec.commands.stages import import_stage
-from deeprec.commands.terminal import print_report, show_progress
+from deeprec.commands.terminal import print_report, show_progress, text_console
 from deeprec.config.loading import load_config
 from deeprec.config.run import Config, with_bundle
 from deeprec.home import Home
@@ -24,9 +24,9 @@ Show = Callable[[Console, BaseModel], None]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _WIDTH_OF_A_FILE = 160
-diagnostics = Console(stderr=True)
+diagnostics = text_console(stderr=True)
 # A file or a pipe has no width: ids stay whole there, for whoever searches it.
-_data = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+_data = text_console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
 
 
 def stage_named(name: str, **arguments: object) -> Stage:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -21,6 +22,8 @@ _LONGEST_BREAKDOWN = 20  # rows; of more, which months can be, the last are show
 _LONGEST_NAME = 16  # letters; a few wide rows of short names stand side by side under them
 _LINE_EVERY_S = 30.0  # where bars would not move, as in a log
 _SMALL = 0.01  # below it, four decimals would say little
+# Text is shown as it is: in titles, notes and paths, brackets and colons are no markup.
+text_console = partial(Console, markup=False, emoji=False)
 
 
 class _Amount(ProgressColumn):
@@ -56,7 +59,7 @@ class ProgressLines:
             return
         self._due_at[what] = now + _LINE_EVERY_S
         text = f"{what}: {_amount(done, total, unit)}" + (f", {note}" if note else "")
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -64,7 +67,7 @@ def _bars(console: Console) -> Iterator[Progress]:
     """One bar for each thing that the stage reports on."""
     one_line = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}", table_column=one_line),
+        TextColumn("{task.description}", markup=False, table_column=one_line),
         BarColumn(bar_width=16),
         _Amount(table_column=one_line),
         TimeElapsedColumn(table_column=one_line),

@@ -19,6 +19,7 @@ rmse = 0.876
 data = "Elsewhere"
 protocol = "theirs"
 source = "nobody"
+note = "as told [sic]"
 """
 
 
@@ -41,7 +42,7 @@ def test_a_run_prints_its_table_then_json_then_its_page(
 ) -> None:
     shown = deeprec("experiment", "run", *arguments)
     assert 0 == shown.returncode, shown.stderr
-    assert "0.876* test" in shown.stdout
+    assert "0.876* test, as told [sic]" in " ".join(shown.stdout.split())
     assert "than the bias floor" in shown.stdout
     again = json.loads(deeprec("experiment", "run", *arguments, "--json").stdout)
     assert (0, 1) == (again["num_run"], len(again["skipped"]))

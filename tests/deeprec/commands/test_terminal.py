@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
-from deeprec.commands.terminal import ProgressLines, print_report, show_progress
+from deeprec.commands.terminal import ProgressLines, print_report, show_progress, text_console
 from deeprec.evaluation.evaluate import BIAS, MODEL, EvaluateReport
 from deeprec.metrics.breakdowns import Dimension, Group
 from deeprec.models.registry import Evaluation
@@ -15,10 +15,15 @@ from deeprec.splits import Part
 
 def printed(report: BaseModel) -> list[str]:
     """The lines without what is at their ends."""
-    console = Console(file=io.StringIO(), width=100)
+    console = text_console(file=io.StringIO(), width=100)
     print_report(console, report)
     assert isinstance(console.file, io.StringIO)
     return [line.strip() for line in console.file.getvalue().splitlines()]
+
+
+def squeezed(report: BaseModel) -> list[str]:
+    """The lines with one blank between words."""
+    return [" ".join(line.split()) for line in printed(report)]
 
 
 def cells(lines: list[str]) -> list[list[str]]:
@@ -120,6 +125,28 @@ def test_other_wide_rows_are_shown_a_line_a_field(names: list[str]) -> None:
     assert len(names) == lines.count(["reasons", "none"])
 
 
+class Row(BaseModel):
+    title: str
+    reason: str
+
+
+class Rows(BaseModel):
+    note: str
+    rows: tuple[Row, ...]
+
+
+@pytest.mark.parametrize("text", ["a [/x]", "[director's cut]", "deeprec[s3]", ":bomb:"])
+def test_text_of_others_is_shown_as_it_is(text: str) -> None:
+    rows = Rows(note=text, rows=(Row(title=text, reason=text),))
+    assert ["rows", f"note {text}", "title reason", f"{text} {text}"] == squeezed(rows)
+    assert f"source {text} b" in squeezed(
+        Sources(sources=(Source(source=text), Source(source="b")))
+    )
+    assert f"{text} 1,200 3.5000 0.9000" in squeezed(
+        report(group(MODEL, text, 0.9, Dimension.RATING))
+    )
+
+
 def test_no_rows_are_not_shown_at_all() -> None:
     assert ["sources"] == printed(Sources(sources=()))
 
@@ -140,7 +167,7 @@ def written(console: Console) -> list[str]:
 
 
 def test_progress_in_a_log_is_a_line_at_the_start_every_half_minute_and_at_the_end() -> None:
-    console, clock = Console(file=io.StringIO(), width=20), Clock()
+    console, clock = text_console(file=io.StringIO(), width=20), Clock()
     tell = ProgressLines(console, clock)
     for second in range(50):
         clock.now = float(second)
@@ -153,7 +180,7 @@ def test_progress_in_a_log_is_a_line_at_the_start_every_half_minute_and_at_the_e
 
 
 def test_each_part_of_the_work_has_lines_of_its_own() -> None:
-    console = Console(file=io.StringIO())
+    console = text_console(file=io.StringIO())
     tell = ProgressLines(console, Clock())
     tell("read", 1_000, None, "bytes")
     tell("sort", 1, 2, "parts")
@@ -161,7 +188,7 @@ def test_each_part_of_the_work_has_lines_of_its_own() -> None:
 
 
 def test_what_is_no_terminal_gets_lines_that_do_not_move() -> None:
-    console = Console(file=io.StringIO())
+    console = text_console(file=io.StringIO())
     with show_progress(console) as tell:
         tell("read", 1, 3, "files")
         tell("read", 3, 3, "files")
@@ -169,10 +196,10 @@ def test_what_is_no_terminal_gets_lines_that_do_not_move() -> None:
 
 
 def test_a_terminal_gets_a_bar() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    console = text_console(file=io.StringIO(), force_terminal=True, width=80)
     with show_progress(console) as tell:
-        tell("read", 3, 3, "files", "whole")
-    (last,) = [line for line in written(console) if "read" in line][-1:]
+        tell("read [/x]", 3, 3, "files", "whole [sic]")
+    (last,) = [line for line in written(console) if "read [/x]" in line][-1:]
     assert "━━━" in last
     assert "3 of 3 files" in last
-    assert "whole" in last
+    assert "whole [sic]" in last
