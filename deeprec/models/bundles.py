@@ -72,7 +72,11 @@ class Member(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Where a bundle comes from, how it was made, how good it is."""
+    """Where a bundle comes from, how it was made, how good it is.
+
+    It was trained on the ratings as they were at `ratings_read_at`, None in bundles from before
+    that was kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +84,7 @@ class Manifest(BaseModel):
     bundle_id: str
     name: str
     trained_at: datetime
+    ratings_read_at: datetime | None = None
     config: dict[str, Any]
     data_digest: str
     split_id: str

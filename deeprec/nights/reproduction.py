@@ -1,24 +1,24 @@
 """A past run done again, from what was known then: the same data, bundle, settings, rows.
 
-The ratings are put together as they were when the run began, the model is trained anew with its
-own configuration and seed, and everybody is scored. On a CPU, with the same versions, both come
-out bit for bit.
+The ratings are put together as they were when the model was trained and when the run began. The
+model is trained anew with its own configuration and seed, and scores everybody. On a CPU, with the
+same versions, both come out bit for bit.
 """
 
 import json
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deeprec.config.run import Config
+from deeprec.config.run import Config, with_bundle
 from deeprec.config.scoring import ScoreConfig
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of
-from deeprec.models.bundles import installed_versions, open_bundle
+from deeprec.models.bundles import Bundle, installed_versions, open_bundle
 from deeprec.progress import Progress, silent
 from deeprec.scoring.score import score
 from deeprec.vectors.materialize import materialize
@@ -31,8 +31,9 @@ _CONTENTS = ("predictions", "recommendations")
 class ReproductionReport(BaseModel):
     """What came out the same when a run was done again.
 
-    `same_model` compares the graphs' and other files' SHA-256, `same_rows` the hashes of all rows
-    that were published; None where that file is no longer kept.
+    `same_data` compares the ratings that were scored and those that were trained on, `same_model`
+    the graphs' and other files' SHA-256, `same_rows` the hashes of all rows that were published;
+    None where that file is no longer kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,9 +64,11 @@ def reproduce(
     """
     from deeprec.training.train import train  # noqa: PLC0415 - torch takes seconds and much memory
 
-    run, manifest, moment = _run(home, config, run_id)
+    run, manifest, began_at = _run(home, config, run_id)
     before = open_bundle(home.models / manifest["bundle_id"])
-    past = home_as_of(home, moment, config)
+    again = trained_in = _copy_as_of(home, began_at, config)
+    if before.manifest.data_digest != manifest["data_digest"]:
+        trained_in = _home_of_training(home, before, config)
     told = before.config.model_copy(
         update={
             "score": ScoreConfig.model_validate(manifest["config"]).model_copy(
@@ -75,16 +78,9 @@ def reproduce(
             "warehouse": config.warehouse,
         }
     )
-    again = Home(past.path.with_name(past.path.name + ".again"))
-    shutil.rmtree(again.path, ignore_errors=True)
-    shutil.copytree(past.path, again.path, symlinks=True)
-    with open_warehouse(again, config.warehouse) as warehouse:
-        warehouse.run("models/forget_all")
-        warehouse.run("models/forget_all_changes")
-    data = materialize(again, told, progress)
-    trained = train(again, told, progress)
-    after = open_bundle(trained.bundle)
-    report = score(again, told, progress)
+    data = {place: materialize(place, told, progress).data_digest for place in (again, trained_in)}
+    after = open_bundle(train(trained_in, told, progress).bundle)
+    report = score(again, with_bundle(told, after.path), progress)
     versions = installed_versions()
     other = tuple(
         f"{name} {then}, now {versions.get(name, 'none')}"
@@ -95,7 +91,8 @@ def reproduce(
     return ReproductionReport(
         run_id=run,
         home=again.path,
-        same_data=data.data_digest == manifest["data_digest"],
+        same_data=data[again] == manifest["data_digest"]
+        and data[trained_in] == before.manifest.data_digest,
         same_versions=not other,
         other_versions=other,
         same_model=before.manifest.digests == after.manifest.digests,
@@ -116,6 +113,28 @@ def _run(home: Home, config: Config, run_id: str | None) -> tuple[str, dict[str,
         raise WarehouseError(f"{home.path}: there was no run {run_id}; see scoring_runs")
     ((manifest, started_at),) = found
     return run_id, json.loads(manifest), started_at
+
+
+def _home_of_training(home: Home, bundle: Bundle, config: Config) -> Home:
+    """A home with the ratings that a bundle was trained on."""
+    manifest = bundle.manifest
+    moment = (manifest.ratings_read_at or manifest.trained_at).astimezone(UTC)
+    try:
+        return _copy_as_of(home, moment.replace(tzinfo=None), config)
+    except WarehouseError as error:
+        raise WarehouseError(f"{manifest.bundle_id} cannot be trained again: {error}") from error
+
+
+def _copy_as_of(home: Home, moment: datetime, config: Config) -> Home:
+    """A home as of a moment to work in, where nothing has been trained yet."""
+    past = home_as_of(home, moment, config)
+    again = Home(past.path.with_name(past.path.name + ".again"))
+    shutil.rmtree(again.path, ignore_errors=True)
+    shutil.copytree(past.path, again.path, symlinks=True)
+    with open_warehouse(again, config.warehouse) as warehouse:
+        warehouse.run("models/forget_all")
+        warehouse.run("models/forget_all_changes")
+    return again
 
 
 def _file(home: Home, run_id: str) -> Path | None:

@@ -85,6 +85,7 @@ class _Inputs:
     scale: RatingScale
     data_digest: str
     fingerprint: str
+    read_at: datetime
 
     @property
     def checkpoint(self) -> str:
@@ -179,6 +180,7 @@ def _read_inputs(warehouse: Database, config: Config) -> _Inputs:
         scale=read_scale(warehouse, ratings.part(Part.TRAIN)),
         data_digest=digest,
         fingerprint=_fingerprint(config, digest),
+        read_at=datetime.now(UTC),
     )
 
 
@@ -276,6 +278,7 @@ class _Draft:
             bundle_id=self.bundle_id,
             name=config.name,
             trained_at=self.trained_at,
+            ratings_read_at=inputs.read_at,
             config=as_plain_values(config),
             data_digest=inputs.data_digest,
             split_id=config.split.split_id,

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deeprec.config.run import with_bundle
 from deeprec.errors import ConfigError, WarehouseError
 from deeprec.home import Home
 from deeprec.ingestion.history import home_as_of, parse_moment
+from deeprec.ingestion.ingest import ingest
 from deeprec.nights.reproduction import reproduce
+from deeprec.scoring.score import score
+from deeprec.training.train import train
+from deeprec.vectors.materialize import materialize
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Drop
@@ -50,3 +55,31 @@ def test_a_stage_can_be_run_as_of_a_moment_and_a_run_again(drop: "Drop") -> None
         home_as_of(
             drop.home, parse_moment(f"{started_at + timedelta(milliseconds=1)}"), drop.config
         )
+
+
+def test_a_run_whose_model_is_of_earlier_ratings_comes_out_the_same(drop: "Drop") -> None:
+    drop.add("ratings_new.csv", drop.new_ratings(0))
+    later, night = drop.next()
+    assert ("skipped", "done") == tuple(drop.outcomes(night)[step] for step in ("train", "score"))
+    done = reproduce(drop.home, drop.config)
+    assert (True, True, True) == (done.same_data, done.same_model, done.same_rows)
+
+    drop.add("ratings_new.csv", drop.new_ratings(10))
+    later.next()
+    ingest(drop.home, [str(drop.folder)], drop.told(ingest={"history_days": 0.0}))
+    shutil.rmtree(drop.home.path / "as-of")
+    with pytest.raises(WarehouseError, match=r"tiny-.* cannot be trained again: .* been forgotten"):
+        reproduce(drop.home, drop.config)
+
+
+def test_ratings_that_come_while_a_model_is_fitted_are_none_of_its_own(drop: "Drop") -> None:
+    def take_in(*_: object, **__: object) -> None:
+        drop.add("ratings_new.csv", drop.new_ratings(0))
+        ingest(drop.home, [str(drop.folder)], drop.config)
+
+    config = drop.told(train={"seed": 1})
+    trained = train(drop.home, config, take_in)
+    assert trained.data_digest != materialize(drop.home, config).data_digest
+    score(drop.home, with_bundle(config, trained.bundle))
+    done = reproduce(drop.home, drop.config)
+    assert (True, True, True) == (done.same_data, done.same_model, done.same_rows)
