@@ -89,7 +89,7 @@ def request_again(warehouse: Database, fingerprint: str) -> None:
 
 
 def record_cell(warehouse: Database, cell: Cell) -> None:
-    """Enter a cell that has ended."""
+    """Enter a cell that has ended; one that another run has entered meanwhile stays."""
     warehouse.run("experiments/record", **cell.model_dump())
 
 

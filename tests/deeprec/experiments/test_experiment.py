@@ -114,6 +114,24 @@ def test_a_run_that_was_stopped_goes_on_with_the_cells_that_are_missing(
     assert (1, 1) == (after.num_run, len(after.skipped))
 
 
+def test_of_two_runs_at_once_the_first_to_end_a_cell_enters_it(
+    home: Home, tiny_set: Path, tiny_sources: list[str]
+) -> None:
+    everything = told(tiny_set, tiny_sources, only=("narrow",))
+    first: list[ExperimentReport] = []
+
+    def run_another(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        del done, total, unit, note
+        if what == "evaluate" and not first:
+            first.append(run_experiment(home, everything))
+
+    second = run_experiment(home, everything, run_another)
+    assert first[0].systems == second.systems
+    with open_warehouse(experiments_home(home)) as warehouse:
+        (cell,) = read_cells(warehouse, "tiny-set")
+    assert (cell.seconds, {str(cell.bundle_id)}) == (first[0].systems[0].seconds, bundles(home))
+
+
 def test_a_system_that_diverges_is_entered_with_its_error_and_the_others_go_on(
     home: Home, tiny_set: Path, tiny_sources: list[str]
 ) -> None:
