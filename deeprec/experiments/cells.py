@@ -66,9 +66,10 @@ def experiments_home(home: Home) -> Home:
     return Home(home.path / "experiments")
 
 
-def fingerprint_of(experiment: str, config: Config, data_digest: str) -> str:
-    """Equal for two cells that would come out the same."""
-    return _digest(experiment, config.name, config.decisive, data_digest, version("deeprec"))
+def fingerprint_of(experiment: str, protocol: str, config: Config, data_digest: str) -> str:
+    """Equal for two cells that stand in one place and would come out the same."""
+    place = experiment, protocol, config.name
+    return _digest(*place, config.decisive, data_digest, version("deeprec"))
 
 
 def config_digest_of(config: Config) -> str:

@@ -125,7 +125,9 @@ class _Runner:
         """Train, measure and enter a cell, unless that has been done."""
         system = system.model_copy(update={"split": pin(system.split)})
         config = with_seed(system, seed)
-        fingerprint = fingerprint_of(self._set.name, config, self._data.data_digest)
+        fingerprint = fingerprint_of(
+            self._set.name, self._set.protocol, config, self._data.data_digest
+        )
         with open_warehouse(self._home, config.warehouse) as warehouse:
             status = find_status(warehouse, fingerprint)
             if status:

@@ -1,5 +1,6 @@
 """Experiments of tiny systems: what has ended is kept, what cannot be is said, nothing is twice."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,19 @@ def test_of_two_runs_at_once_the_first_to_end_a_cell_enters_it(
     with open_warehouse(experiments_home(home)) as warehouse:
         (cell,) = read_cells(warehouse, "tiny-set")
     assert (cell.seconds, {str(cell.bundle_id)}) == (first[0].systems[0].seconds, bundles(home))
+
+
+def test_a_protocol_of_the_same_split_has_cells_of_its_own_without_training_again(
+    home: Home, tiny_set: Path, tiny_sources: list[str]
+) -> None:
+    quarter = told(tiny_set, tiny_sources, only=("narrow",))
+    first = run_experiment(home, quarter)
+    before = bundles(home)
+    fourth = shutil.copyfile(tiny_set.parent / "quarter.toml", tiny_set.parent / "fourth.toml")
+    second = run_experiment(home, quarter.model_copy(update={"protocol": str(fourth)}))
+    assert ("fourth", 1, ()) == (second.protocol, second.num_run, second.skipped)
+    assert first.systems[0].test == second.systems[0].test
+    assert before == bundles(home)
 
 
 def test_a_system_that_diverges_is_entered_with_its_error_and_the_others_go_on(
