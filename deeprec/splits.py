@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+NUM_SEEDS = 2**63  # those that a column of the warehouse can hold
+Seed = Annotated[int, Field(ge=0, lt=NUM_SEEDS)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -32,7 +34,7 @@ class Part(StrEnum):
 class _Split(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(0, ge=0, description="seed of the hash that draws dev and test")
+    seed: Seed = Field(0, description="seed of the hash that draws dev and test")
     drop_unseen: bool = Field(
         False, description="drop dev and test ratings whose user or movie has none in train"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +18,7 @@ from deeprec.commands.stages import import_stage
 from deeprec.errors import ConfigError
 from deeprec.home import Home
 from deeprec.progress import Progress
+from deeprec.splits import Seed
 
 if TYPE_CHECKING:
     from deeprec.experiments.comparison import Published, SystemFigures
@@ -26,6 +27,7 @@ experiment_app = typer.Typer(
     help="Train and compare a set of systems under one protocol.", no_args_is_help=True
 )
 _WATCH_TEST = "train.watch_test=true"
+_SEEDS = TypeAdapter(Annotated[tuple[Seed, ...], Field(min_length=1)])
 
 SetArgument = Annotated[
     str, typer.Argument(metavar="SET", help="Name of an experiment set, as poster, or its folder.")
@@ -156,7 +158,8 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _seeds(text: str) -> tuple[int, ...]:
     """Whole numbers between commas."""
-    words = _listed(text)
-    if not words or not all(word.isdecimal() for word in words):
-        raise ConfigError(f"--seeds {text}: expected whole numbers such as 0,1,2")
-    return tuple(map(int, words))
+    try:
+        return _SEEDS.validate_python(_listed(text))
+    except ValidationError as error:
+        expected = "expected whole numbers below 2^63, such as 0,1,2"
+        raise ConfigError(f"--seeds {text}: {expected}") from error

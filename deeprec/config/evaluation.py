@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from deeprec.config.section import Device, Section
+from deeprec.splits import Seed
 
 
 class PublishedConfig(Section):
@@ -28,7 +29,7 @@ class EvaluateConfig(Section):
     )
     batch_size: int = Field(256, ge=1, description="users in one pass through the graph")
     num_resamples: int = Field(1000, ge=100, description="of the users, for the intervals")
-    seed: int = Field(0, ge=0, description="of the resamples, and of whose lists are looked at")
+    seed: Seed = Field(0, description="of the resamples, and of whose lists are looked at")
     ranked_users: int = Field(
         10_000, ge=0, description="whose lists are looked at, at most; 0 looks at none"
     )

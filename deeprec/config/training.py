@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from deeprec.config.section import Device, Section
+from deeprec.splits import Seed
 
 
 class TrainConfig(Section):
@@ -60,7 +61,7 @@ class TrainConfig(Section):
         description="of an autoencoder's dense layers in training; bfloat16 is for devices that "
         "multiply it faster; weights and sparse layers stay in 32 bits",
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     device: Device = "auto"
 
     @model_validator(mode="after")

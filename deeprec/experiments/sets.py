@@ -13,7 +13,7 @@ from deeprec.config.loading import load_config
 from deeprec.config.run import Config
 from deeprec.errors import ConfigError
 from deeprec.shipped import config_root
-from deeprec.splits import FileSplit, LastKSplit, RandomSplit, Split, TimeSplit
+from deeprec.splits import FileSplit, LastKSplit, RandomSplit, Seed, Split, TimeSplit
 
 # Data sets that figures are published for, by (ratings, users who have any); what else is taken in
 # is never beside a published figure of another data set.
@@ -33,7 +33,7 @@ class ExperimentConfig(BaseModel):
     experiment: str = Field(description="name or path of a set")
     sources: tuple[str, ...] = Field(min_length=1, description="folders, files or globs of ratings")
     protocol: str = Field(description="name or path; its split replaces that of every system")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="one cell a system and seed")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="one cell a system and seed")
     only: tuple[str, ...] = Field((), description="names of systems; all where there is none")
     overrides: tuple[str, ...] = Field((), description="section.key=value, of every system")
 

@@ -17,6 +17,7 @@ from deeprec.metrics.accuracy import Errors
 from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, Member
 from deeprec.ratings import Floats
+from deeprec.splits import NUM_SEEDS
 from deeprec.training.blend_weights import fit_weights
 from deeprec.training.material import Keeping, Material
 from deeprec.training.members import Fitted, fit_member
@@ -134,7 +135,7 @@ def told_members(config: Config) -> list[MemberConfig]:
             update={
                 "train": told.train.model_copy(
                     update={
-                        "seed": told.train.seed + train.seed,
+                        "seed": (told.train.seed + train.seed) % NUM_SEEDS,
                         "device": train.device,
                         "processes": train.processes,
                         "watch_test": train.watch_test,

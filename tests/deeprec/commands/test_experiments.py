@@ -53,7 +53,9 @@ def test_a_run_prints_its_table_then_json_then_its_page(
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_seeds_are_whole_numbers(deeprec: Command, arguments: list[str]) -> None:
-    done = deeprec("experiment", "run", *arguments, "--seeds", "0,one")
+@pytest.mark.parametrize("seeds", ["0,one", "", "-1", "0,9223372036854775808"])
+def test_seeds_are_whole_numbers(deeprec: Command, arguments: list[str], seeds: str) -> None:
+    done = deeprec("experiment", "run", *arguments, "--seeds", seeds)
     assert 1 == done.returncode
-    assert "error: --seeds 0,one: expected whole numbers such as 0,1,2" in done.stderr
+    expected = f"error: --seeds {seeds}: expected whole numbers below 2^63, such as 0,1,2\n"
+    assert expected == done.stderr

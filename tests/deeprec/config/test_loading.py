@@ -48,6 +48,13 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
         ("train.num_epoch=3", "train.num_epoch: unknown key; did you mean train.num_epochs?"),
         ("train.num_epochs=0", "train.num_epochs: Input should be greater than or equal to 1"),
         ("train.optimizer=adagrad", "train.optimizer: Input should be 'sgd', 'adam'"),
+        (f"train.seed={2**63}", f"train.seed: Input should be less than {2**63} (got {2**63})"),
+        (f"split.seed={2**63}", "split.seed: Input should be less than"),
+        (f"evaluate.seed={2**63}", "evaluate.seed: Input should be less than"),
+        (
+            f'model={{kind="blend", members=[{{name="a"}}, {{name="b", train={{seed={2**63}}}}}]}}',
+            "model.members.1.train.seed: Input should be less than",
+        ),
         ("trains.seed=1", "trains: unknown key; did you mean train?"),
         ("train", "expected section.key=value"),
         ("ingest.scale={minimum=5, maximum=1}", "minimum must be less than maximum"),

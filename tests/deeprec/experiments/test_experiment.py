@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from deeprec.config.run import Config
 from deeprec.errors import ConfigError, WarehouseError
@@ -13,7 +14,7 @@ from deeprec.experiments.sets import ExperimentConfig, load_systems, name_data, 
 from deeprec.home import Home
 from deeprec.models.registry import read_epochs
 from deeprec.shipped import config_root
-from deeprec.splits import FileSplit, LastKSplit, RandomSplit, TimeSplit
+from deeprec.splits import NUM_SEEDS, FileSplit, LastKSplit, RandomSplit, TimeSplit
 from deeprec.warehouse.opening import open_warehouse
 
 POSTER = config_root() / "experiments" / "poster"
@@ -79,10 +80,11 @@ def bundles(home: Home) -> set[str]:
 def test_every_cell_is_run_once_and_never_again(
     home: Home, tiny_set: Path, tiny_sources: list[str]
 ) -> None:
-    everything = told(tiny_set, tiny_sources, seeds=(0, 1))
+    seeds = (0, NUM_SEEDS - 1)
+    everything = told(tiny_set, tiny_sources, seeds=seeds)
     first = run_experiment(home, everything)
     assert (4, 0, ()) == (first.num_run, first.num_failed, first.skipped)
-    assert [("narrow", (0, 1)), ("wide", (0, 1))] == [(s.system, s.seeds) for s in first.systems]
+    assert [("narrow", seeds), ("wide", seeds)] == [(s.system, s.seeds) for s in first.systems]
     assert all(system.oracle is None for system in first.systems)
     before = bundles(home)
     second = run_experiment(home, everything)
@@ -237,6 +239,11 @@ def test_a_wrong_name_is_told_with_the_right_ones(
     wrong = told(tiny_set, tiny_sources).model_copy(update=changed)
     with pytest.raises(ConfigError, match=message):
         run_experiment(home, wrong)
+
+
+def test_a_seed_that_no_table_could_hold_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"seeds\.1"):
+        ExperimentConfig(experiment="any", sources=("a",), protocol="b", seeds=(0, NUM_SEEDS))
 
 
 def test_a_seed_is_the_splits_too_where_that_draws() -> None:

@@ -20,9 +20,9 @@ from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, open_bundle
 from deeprec.ratings import RatingMatrix
 from deeprec.scoring.score import score
-from deeprec.splits import FileSplit, Part
+from deeprec.splits import NUM_SEEDS, FileSplit, Part
 from deeprec.training.blend_weights import fit_weights
-from deeprec.training.fitting import weigh_members
+from deeprec.training.fitting import told_members, weigh_members
 from deeprec.training.material import Material
 from deeprec.training.train import train
 from deeprec.vectors.materialize import materialize, read_split
@@ -121,6 +121,14 @@ def test_a_blend_is_sealed_with_every_members_files(
     assert (2.0, 0.0) == (told["movies"].fold_in_ridge, told["kernel"].fold_in_ridge)
     assert (0, 0) == (told["kernel"].num_epochs, told["kernel"].best_epoch)
     assert all(member.dev_rmse is not None for member in told.values())
+
+
+def test_a_members_seed_goes_on_from_the_first_after_the_last() -> None:
+    member = {"train": {"seed": NUM_SEEDS - 1}}
+    members = [{"name": "one", **member}, {"name": "two", "model": {"kind": "kernel_ridge"}}]
+    told = {"model": {"kind": "blend", "members": members}}
+    one, two = told_members(Config.model_validate({**told, "train": {"seed": 3}}))
+    assert (2, 3) == (one.train.seed, two.train.seed)
 
 
 def test_what_does_nothing_for_a_blend_is_said(
