@@ -64,16 +64,16 @@ def sure_drift(before: Profile, now: Profile, num_users: tuple[int, int]) -> flo
 def drift_since_published(
     warehouse: Database, profiles: Mapping[str, Profile]
 ) -> tuple[str, dict[str, float]] | None:
-    """The run published last, and how surely each quantity has drifted since; None before it.
+    """The run that is published, and how surely each quantity has drifted since; None before it.
 
     Args:
         warehouse: holds the profiles of published runs.
         profiles: of now; activity, which counts the users, is among them.
     """
-    last = warehouse.rows("profiles/last_run")
+    last = warehouse.rows("scores/last_publication")
     if not last:
         return None
-    ((run_id,),) = last
+    ((run_id, *_),) = last
     before = {
         quantity: _profile(warehouse.table("profiles/of_run", run_id=run_id, quantity=quantity))
         for quantity in profiles

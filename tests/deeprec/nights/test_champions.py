@@ -70,6 +70,27 @@ def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
     assert published == drop.query(drop.home.predictions, "from predicted_ratings order by all")
 
 
+def test_after_a_rollback_drift_is_from_what_is_published_again(drop: "Drop") -> None:
+    poor_champion(drop)
+    later, _ = drop.next()
+    assert "drift.predictions" in drift_found(drop)
+    rollback(drop.home, drop.config)
+    drop.add("ratings_new.csv", drop.new_ratings(0, num=2))
+    _, night = later.next()
+    assert "published run" in drop.said(night, "score")
+    assert [] == drift_found(drop)
+
+
+def drift_found(drop: "Drop") -> list[str]:
+    """Quantities in which the run scored last was off the one published before it."""
+    found = drop.query(
+        drop.home.warehouse,
+        "select check_name from check_results where check_name like 'drift.%' and num_rows > 0 "
+        "and subject = (select max(run_id) from scoring_runs)",
+    )
+    return [name for (name,) in found]
+
+
 def test_a_user_without_a_name_can_promote_and_roll_back(
     drop: "Drop", monkeypatch: pytest.MonkeyPatch
 ) -> None:
