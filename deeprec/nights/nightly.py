@@ -25,6 +25,7 @@ from deeprec.models.registry import (
     find_status,
     find_unjudged,
     make_champion,
+    record_status,
 )
 from deeprec.nights.challenge import ChallengeReport, challenge, why_unfit
 from deeprec.pages.night import write_night_page
@@ -283,21 +284,30 @@ class _Night:
         """The challenger against the champion."""
         if not self.trained:
             return Outcome.SKIPPED, "there is no challenger that was not judged before"
-        with self._warehouse() as warehouse:
-            champion = find_champion(warehouse)
-            if champion == self.trained:
-                return Outcome.SKIPPED, f"{champion} is champion already"
-            unfit = champion and why_unfit(open_bundle(self.home.models / champion), warehouse)
-            if unfit:
-                why = f"the champion before cannot score these ratings: {unfit}"
-                with warehouse.transaction():
-                    make_champion(warehouse, self.trained, _BY, why)
-                return Outcome.WARNED, f"{self.trained} is champion: {why}"
         try:
+            if said := self._judge_by_fitness():
+                return said
             report = challenge(self.home, self.trained, self.config, _BY, self.progress)
         except (BundleError, SplitError) as error:
             return Outcome.WARNED, f"{self.trained} waits to be judged: {error}"
         return _challenged(report)
+
+    def _judge_by_fitness(self) -> Said | None:
+        """What became of the challenger where one of the two cannot score these ratings."""
+        models = self.home.models
+        with self._warehouse() as warehouse, warehouse.transaction():
+            champion = find_champion(warehouse)
+            if champion == self.trained:
+                return Outcome.SKIPPED, f"{champion} is champion already"
+            if unfit := why_unfit(open_bundle(models / self.trained), warehouse):
+                why = f"it cannot score these ratings: {unfit}"
+                record_status(warehouse, self.trained, ModelStatus.REJECTED, _BY, why)
+                return Outcome.WARNED, f"{self.trained} is rejected: {why}"
+            if champion and (unfit := why_unfit(open_bundle(models / champion), warehouse)):
+                why = f"the champion before cannot score these ratings: {unfit}"
+                make_champion(warehouse, self.trained, _BY, why)
+                return Outcome.WARNED, f"{self.trained} is champion: {why}"
+        return None
 
     def _score(self) -> Said:
         """Everybody's predictions by the champion, published unless they are already."""

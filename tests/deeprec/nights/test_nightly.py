@@ -152,9 +152,9 @@ def test_a_challenger_that_is_not_surely_better_is_rejected(drop: "Drop") -> Non
     assert challenge.difference_high >= 0
 
 
-def test_a_challenger_whose_night_was_killed_is_judged_the_next(
-    drop: "Drop", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_before_challenge(drop: "Drop", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night that has trained a challenger and not judged it."""
+
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -163,12 +163,36 @@ def test_a_challenger_whose_night_was_killed_is_judged_the_next(
         patched.setattr("deeprec.nights.nightly.challenge", killed)
         with pytest.raises(KeyboardInterrupt):
             drop.next(every_night)
+
+
+def test_a_challenger_whose_night_was_killed_is_judged_the_next(
+    drop: "Drop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_before_challenge(drop, monkeypatch)
     assert "candidate" == list_models(drop.home, drop.config).models[0].status
     _, night = drop.next()
     assert "waits to be judged" in drop.said(night, "train")
     assert "is rejected" in drop.said(night, "challenge")
     _, night = drop.next()
     assert "skipped" == drop.outcomes(night)["challenge"]
+
+
+def test_a_challenger_whose_movies_are_gone_is_rejected_and_keeps_nobody_from_scoring(
+    drop: "Drop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = list_models(drop.home, drop.config).champion
+    drop.add("ratings_new.csv", [(user, drop.num_movies, 4) for user in range(5)])
+    killed_before_challenge(drop, monkeypatch)
+    (drop.folder / "ratings_new.csv").unlink()
+    drop.add("ratings_more.csv", drop.new_ratings(0))
+    _, night = drop.next()
+    assert "warned" == drop.outcomes(night)["challenge"]
+    assert "1 of the bundle's 19 movies are not in" in drop.said(night, "challenge")
+    assert "published run" in drop.said(night, "score")
+    models = list_models(drop.home, drop.config)
+    assert champion == models.champion
+    assert ["rejected", "champion"] == [model.status for model in models.models]
+    assert models.models[0].reason in drop.said(night, "challenge")
 
 
 def test_a_model_that_somebody_trained_by_hand_is_his_to_promote(drop: "Drop") -> None:
