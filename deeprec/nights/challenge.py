@@ -69,7 +69,8 @@ def challenge(
     """Hold a bundle against the champion, and make it champion if it is surely better.
 
     Raises:
-        BundleError: the two cannot be compared: other splits, or ratings that one was fitted to.
+        BundleError: the two cannot be compared: other splits, or ratings that one was fitted to;
+            or another became champion meanwhile, and nothing was recorded.
         SplitError: the split holds nothing back to compare on.
     """
     with open_warehouse(home, config.warehouse) as warehouse:
@@ -87,6 +88,7 @@ def challenge(
                 held_out = _unseen(warehouse, bundle, held_out)
     report = compare(challenger, champion, ratings, held_out, config, progress=progress)
     with open_warehouse(home, config.warehouse) as warehouse, warehouse.transaction():
+        _require_still_champion(warehouse, champion_id, challenger)
         _record(warehouse, report, by)
     return report
 
@@ -219,6 +221,18 @@ def _verdict(own: Evaluation, floor: Evaluation, opponent: str, margin: float) -
     side = "better" if own.minus_bias < 0 else "worse"
     wanted = f"a margin of {margin:g}" if margin else "zero"
     return False, f"{side} than the champion by {by}, but not surely: {interval}, against {wanted}"
+
+
+def _require_still_champion(
+    warehouse: Database, champion_id: str | None, challenger: Bundle
+) -> None:
+    """Refuse what a comparison says where another became champion in its course, as by hand."""
+    present = find_champion(warehouse)
+    if present not in {champion_id, challenger.manifest.bundle_id}:
+        raise BundleError(
+            f"{challenger.path}: {present} became champion while it was compared with "
+            f"{champion_id or 'biases alone'}; the next night compares it with that one"
+        )
 
 
 def _record(warehouse: Database, report: ChallengeReport, by: str) -> None:

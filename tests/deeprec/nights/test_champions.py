@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deeprec.errors import WarehouseError
-from deeprec.nights.champions import list_models, promote, rollback
+from deeprec.nights.champions import list_models, promote, rollback, show_model
+from deeprec.nights.nightly import run_night
 from deeprec.scoring.score import score
 from deeprec.training.train import train
 
@@ -47,6 +48,33 @@ def test_a_better_challenger_is_promoted_and_a_rollback_publishes_the_run_before
     )
     _, night = later.next()
     assert "skipped" == drop.outcomes(night)["score"]  # it is what the champion predicts
+
+
+def test_a_promotion_by_hand_while_a_challenger_is_compared_stands(drop: "Drop") -> None:
+    by_hand = list_models(drop.home, drop.config).champion
+    assert by_hand is not None
+    poor = poor_champion(drop)
+
+    def promoting(what: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        del done, total, unit, note
+        newest, *_ = list_models(drop.home, drop.config).models
+        if (what, newest.status) == ("evaluate", "candidate"):
+            promote(drop.home, drop.config, bundle_id=by_hand, reason="meanwhile")
+
+    every_night = drop.told(nightly={"train_every_days": 0.0}, train={"seed": 2})
+    night = run_night(drop.home, [str(drop.folder)], every_night, promoting)
+    assert "warned" == drop.outcomes(night)["challenge"]
+    assert f"{by_hand} became champion while it was compared with {poor}" in (
+        drop.said(night, "challenge")
+    )
+    assert "skipped" == drop.outcomes(night)["score"]  # it is what that champion predicts
+    models = list_models(drop.home, drop.config)
+    challenger = models.models[0]
+    assert (by_hand, "candidate") == (models.champion, challenger.status)
+    _, night = drop.next()
+    assert "done" == drop.outcomes(night)["challenge"]
+    (challenge,) = show_model(drop.home, drop.config, bundle_id=challenger.bundle).challenges
+    assert by_hand == challenge.champion
 
 
 def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
