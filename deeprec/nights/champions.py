@@ -27,6 +27,7 @@ from deeprec.models.registry import (
 from deeprec.nights.challenge import ChallengeReport
 from deeprec.progress import Progress, silent
 from deeprec.scoring.past_runs import keep_published, kept_runs, put_back
+from deeprec.scoring.runs import enter_published_runs
 from deeprec.warehouse.database import Database
 from deeprec.warehouse.opening import open_warehouse, read_warehouse, require_warehouse
 
@@ -179,13 +180,14 @@ def rollback(
         home.lock("score", config.warehouse.lock_timeout_s),
         open_warehouse(home, config.warehouse) as warehouse,
     ):
+        enter_published_runs(home, warehouse)
         published = warehouse.rows("scores/publications")[::-1]
         if not published:
             raise WarehouseError(f"{home.path}: nothing is published that could be rolled back")
         current, bundle_before, *_ = published[0]
         run, bundle_id = _chosen(home, published, run_id)
         by = _whoever_asks()
-        keep_published(home, current)
+        keep_published(home, config.warehouse)
         put_back(home, run)
         with warehouse.transaction():
             warehouse.run(

@@ -3,15 +3,20 @@
 They are links, so what is kept costs disk only once something else is published.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deeprec.config.warehouse import WarehouseConfig
+from deeprec.errors import WarehouseError
 from deeprec.home import Home
+from deeprec.warehouse.database import open_database
 
 _READ_ONLY = 0o444
 _PARTIAL = ".partial"
+_LOG = logging.getLogger(__name__)
 
 
 def replace_published(home: Home, file: Path) -> None:
@@ -31,10 +36,33 @@ def replace_published(home: Home, file: Path) -> None:
         os.close(descriptor)
 
 
-def keep_published(home: Home, run_id: str) -> None:
-    """Have the published file under its run's name too, before another takes its place."""
-    kept = home.past / f"{run_id}.duckdb"
-    if home.predictions.exists() and not kept.exists():
+def published_run(home: Home, config: WarehouseConfig) -> str:
+    """The run that the published file is of, as it says itself.
+
+    The warehouse may have entered another, where a run or a rollback was killed.
+
+    Raises:
+        WarehouseError: it is absent, damaged, or held by somebody who writes to it.
+    """
+    at_once = config.model_copy(update={"lock_timeout_s": 0})
+    with open_database(home.predictions, at_once, read_only=True) as file:
+        run_id, *_ = file.row("scores/published_run")
+    return str(run_id)
+
+
+def keep_published(home: Home, config: WarehouseConfig) -> None:
+    """Have the published file under its run's name too, before another takes its place.
+
+    One that cannot be read is not kept, with a word in the log.
+    """
+    if not home.predictions.exists():
+        return
+    try:
+        kept = home.past / f"{published_run(home, config)}.duckdb"
+    except WarehouseError as error:
+        _LOG.warning("what was published is not kept to roll back to: %s", error)
+        return
+    if not kept.exists():
         home.past.mkdir(exist_ok=True)
         _link(home.predictions, kept)
 

@@ -114,8 +114,7 @@ def _finish(home: Home, plan: ScoringPlan, config: Config) -> None:
             warehouse.run("scores/record_counts", run_id=plan.run_id, **counts)
             record_profiles(warehouse, plan.run_id, profiles)
             runs = warehouse.table("scores/runs")
-            for run_id, *_ in warehouse.rows("scores/last_publication"):
-                keep_published(home, run_id)
+            keep_published(home, config.warehouse)
         scores.run_with("scores/create_scoring_runs", runs, run_id=plan.run_id)
         scores.checkpoint()
 

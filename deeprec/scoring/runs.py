@@ -25,11 +25,12 @@ from deeprec.places import Place
 from deeprec.scoring.carrying import carry_over
 from deeprec.scoring.delivery import withdraw
 from deeprec.scoring.fitness import check_fits
+from deeprec.scoring.past_runs import published_run
 from deeprec.scoring.plans import ScoringPlan, folder_of, read_plan, shards_place, write_plan
 from deeprec.scoring.run_folders import VECTORS, deliver_run, fill_folder, write_side
 from deeprec.scoring.scores_file import SCORES, create_scores, enter_carried
 from deeprec.vectors.materialize import current_digest
-from deeprec.warehouse.database import Database, open_database
+from deeprec.warehouse.database import Database
 from deeprec.warehouse.opening import open_warehouse
 
 _FOR_A_USER = {
@@ -78,9 +79,6 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
 def is_published(home: Home, config: Config) -> bool:
     """Whether what is published is what a run would publish now.
 
-    The file itself says which run it is of: a rollback that was killed may have put back another
-    than the warehouse has entered.
-
     Raises:
         BundleError: there is no bundle, or it is damaged.
         WarehouseError: the vectors are missing or stale.
@@ -92,10 +90,8 @@ def is_published(home: Home, config: Config) -> bool:
     if not home.predictions.exists() or not last:
         return False
     ((run_id, *_, of_last),) = last
-    at_once = config.warehouse.model_copy(update={"lock_timeout_s": 0})
     try:
-        with open_database(home.predictions, at_once, read_only=True) as file:
-            (published, *_) = file.row("scores/published_run")
+        published = published_run(home, config.warehouse)
     except WarehouseError as error:  # damaged, or held by somebody who writes to it
         _LOG.warning("%s; it will be made again", error)
         return False
@@ -115,6 +111,17 @@ def settle_run(warehouse: Database, plan: ScoringPlan, status: str) -> None:
                 published_at=now,
                 published_by="score",
             )
+
+
+def enter_published_runs(home: Home, warehouse: Database) -> None:
+    """Enter each run that was published before its process could say so, and clear it away.
+
+    Such a run's folder is one without scores: they are moved, never copied.
+    """
+    for folder, plan in _unfinished(home).items():
+        if plan and not (folder / SCORES).exists():
+            settle_run(warehouse, plan, "published")
+            shutil.rmtree(folder)
 
 
 def clear_runs(place: Place, run_ids: Iterable[str], viewed: Iterable[str] = ()) -> None:
@@ -151,19 +158,16 @@ def _settle_ended_runs(
 ) -> ScoringPlan | None:
     """The unfinished run of these inputs, if there is one; all others are cleared away.
 
-    A folder without scores was published before its process could say so: the scores are moved,
-    never copied. Any other run is of inputs that are no longer the present ones.
+    Any other was published, or is of inputs that are no longer the present ones.
     """
+    enter_published_runs(home, warehouse)
     wanted = None
     for folder, plan in _unfinished(home).items():
-        published = not (folder / SCORES).exists()
-        same = plan and (plan.fingerprint, plan.config.shards_at) == (fingerprint, shards_at)
-        if same and not published:
+        if plan and (plan.fingerprint, plan.config.shards_at) == (fingerprint, shards_at):
             wanted = plan
             continue
         if plan:
-            settle_run(warehouse, plan, "published" if published else "failed")
-        if plan and not published:
+            settle_run(warehouse, plan, "failed")
             clear_runs(shards_place(home, plan.config.shards_at), [plan.run_id])
         shutil.rmtree(folder)
     return wanted

@@ -98,6 +98,34 @@ def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
     assert published == drop.query(drop.home.predictions, "from predicted_ratings order by all")
 
 
+def test_a_rollback_goes_back_from_a_run_that_died_before_it_was_entered(
+    drop: "Drop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = poor_champion(drop)
+    drop.next()
+    ((run_before,),) = drop.query(drop.home.predictions, LAST_RUN)
+    newest = train(drop.home, drop.told(train={"seed": 2})).bundle_id
+    promote(drop.home, drop.config, bundle_id=newest, reason="for a test")
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # No kill from outside meets the moment between the file's rename and its entry.
+    with monkeypatch.context() as patched:
+        patched.setattr("deeprec.scoring.publishing.settle_run", died)
+        with pytest.raises(KeyboardInterrupt):
+            score(drop.home, drop.config)
+    ((newest_run,),) = drop.query(drop.home.predictions, LAST_RUN)
+    back = rollback(drop.home, drop.config)
+    assert (run_before, before) == (back.run_id, back.bundle_id)
+    assert (newest_run, newest) == (back.run_before, back.bundle_before)
+    assert [(run_before,)] == drop.query(drop.home.predictions, LAST_RUN)
+    score(drop.home, drop.told(score={"top_n": 2}))
+    kept = {file.stem: drop.query(file, LAST_RUN) for file in drop.home.past.iterdir()}
+    assert {newest_run, run_before} == kept.keys()
+    assert all([(run_id,)] == found for run_id, found in kept.items())
+
+
 def test_after_a_rollback_drift_is_from_what_is_published_again(drop: "Drop") -> None:
     poor_champion(drop)
     later, _ = drop.next()

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from deeprec.config.warehouse import WarehouseConfig
 from deeprec.home import Home
 from deeprec.scoring.past_runs import keep_published, kept_runs, prune, put_back, replace_published
 
@@ -12,7 +14,12 @@ from deeprec.scoring.past_runs import keep_published, kept_runs, prune, put_back
 @pytest.fixture
 def published(home: Home) -> Home:
     home.path.mkdir()
-    home.predictions.write_bytes(b"the run before")
+    with duckdb.connect(home.predictions) as connection:
+        connection.execute(
+            "create table scoring_runs as select 'one' as run_id, 'any' as bundle_id, "
+            "'published' as status, now() as started_at, now() as finished_at, "
+            "1 as num_users, 1 as num_movies, 1 as num_predictions"
+        )
     return home
 
 
@@ -47,17 +54,27 @@ def test_a_log_that_a_session_left_does_not_meet_the_new_file(published: Home) -
 def test_a_file_is_kept_as_a_link_whatever_a_crash_has_left(published: Home) -> None:
     published.past.mkdir()
     (published.past / "one.duckdb.partial").write_bytes(b"half")
-    keep_published(published, "one")
+    keep_published(published, WarehouseConfig())
     assert published.predictions.samefile(published.past / "one.duckdb")
     assert {"one"} == kept_runs(published)
 
 
+def test_a_damaged_file_is_not_kept_to_roll_back_to(
+    published: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    published.predictions.write_bytes(bytes(8192))
+    keep_published(published, WarehouseConfig())
+    assert frozenset() == kept_runs(published)
+    assert "what was published is not kept" in caplog.text
+
+
 def test_a_file_is_put_back_and_kept_whatever_a_crash_has_left(published: Home) -> None:
-    keep_published(published, "one")
+    keep_published(published, WarehouseConfig())
+    before = published.predictions.read_bytes()
     replace_published(published, finished(published))
     (published.path / ".one.partial").write_bytes(b"half")
     put_back(published, "one")
-    assert b"the run before" == published.predictions.read_bytes()
+    assert before == published.predictions.read_bytes()
     assert published.predictions.samefile(published.past / "one.duckdb")
 
 
