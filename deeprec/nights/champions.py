@@ -203,7 +203,7 @@ def rollback(
                     "takes it: name the bundle there, as --set score.bundle=PATH",
                     bundle_id,
                 )
-            elif find_champion(warehouse) not in {None, bundle_id}:
+            elif find_champion(warehouse) != bundle_id:
                 make_champion(warehouse, bundle_id, by, f"rolled back from run {current}")
     return RollbackReport(
         run_id=run, bundle_id=bundle_id, run_before=current, bundle_before=bundle_before

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deeprec.config.models import KernelRidgeConfig
+from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
+from deeprec.home import Home
 from deeprec.nights.champions import list_models, promote, rollback, show_model
 from deeprec.nights.nightly import run_night
 from deeprec.scoring.score import score
@@ -182,6 +185,17 @@ def test_a_rollback_to_a_bundle_from_elsewhere_leaves_the_champion(
 
 
 LAST_RUN = "select max(run_id) from scoring_runs"
+
+
+def test_a_rollback_makes_its_model_champion_where_there_was_none(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    first = score(trained_home, tiny_config)
+    train(trained_home, tiny_config.model_copy(update={"model": KernelRidgeConfig()}))
+    assert first.bundle_id != score(trained_home, tiny_config).bundle_id
+    assert first.run_id == rollback(trained_home, tiny_config).run_id
+    assert first.bundle_id == list_models(trained_home, tiny_config).champion
+    assert first.bundle_id == score(trained_home, tiny_config).bundle_id
 
 
 def test_a_rollback_can_be_undone(drop: "Drop") -> None:
