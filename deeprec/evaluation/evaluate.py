@@ -31,7 +31,7 @@ from deeprec.ratings import Floats, RatingMatrix
 from deeprec.splits import Part
 from deeprec.vectors.materialize import SplitRatings, current_digest, read_split
 from deeprec.warehouse.database import Database
-from deeprec.warehouse.opening import open_warehouse
+from deeprec.warehouse.opening import open_warehouse, require_warehouse
 
 MODEL = "model"
 BIAS = "bias"
@@ -82,9 +82,11 @@ def evaluate(home: Home, config: Config, progress: Progress = silent) -> Evaluat
     """Measure a bundle on a held-out part of the split that it was trained under, and record it.
 
     Raises:
+        WarehouseError: nothing was taken in here.
         BundleError: the bundle was trained on other ratings than the warehouse's.
         SplitError: the part holds no rating.
     """
+    require_warehouse(home)
     with open_warehouse(home, config.warehouse) as warehouse:
         bundle = _chosen(home, warehouse, config.evaluate.bundle)
         if bundle.manifest.data_digest != current_digest(warehouse):

@@ -16,7 +16,7 @@ from deeprec.home import Home
 from deeprec.ingestion.source_files import settle
 from deeprec.ratings import RatingScale
 from deeprec.warehouse.database import Database
-from deeprec.warehouse.opening import open_warehouse, read_warehouse
+from deeprec.warehouse.opening import open_warehouse, read_warehouse, require_warehouse
 
 _BUILDING = ".building"
 _ROWS = {
@@ -61,6 +61,7 @@ def home_as_of(home: Home, moment: datetime, config: Config) -> Home:
     """
     if moment >= (present := datetime.now(UTC).replace(tzinfo=None)):
         raise ConfigError(f"{moment} UTC: has not passed yet; it is {present:%Y-%m-%dT%H:%M} now")
+    require_warehouse(home)
     past = Home(home.path / "as-of" / f"{moment:%Y%m%dT%H%M%S.%f}")
     with home.lock("as-of", config.warehouse.lock_timeout_s):
         if not past.path.is_dir():

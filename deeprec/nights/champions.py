@@ -176,6 +176,7 @@ def rollback(
         WarehouseError: nothing is published, or the run's file is not kept.
     """
     del progress
+    require_warehouse(home)
     with (
         home.lock("score", config.warehouse.lock_timeout_s),
         open_warehouse(home, config.warehouse) as warehouse,

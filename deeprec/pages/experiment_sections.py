@@ -28,7 +28,7 @@ from deeprec.pages.experiment_pictures import (
 )
 from deeprec.splits import Part
 from deeprec.warehouse.database import Database
-from deeprec.warehouse.opening import open_warehouse
+from deeprec.warehouse.opening import read_warehouse
 
 
 @dataclass(frozen=True)
@@ -102,18 +102,24 @@ def read_page(home: Home, experiment: str) -> ExperimentPage:
     """What the warehouse holds of an experiment, drawn; errors as of `write_report`."""
     systems = load_systems(experiment)
     name = find_set(experiment).name
-    with open_warehouse(home) as warehouse:
+    if not home.warehouse.exists():
+        raise _never_run(home, name)
+    with read_warehouse(home) as warehouse:
         cells = read_cells(warehouse, name)
         if not cells:
-            raise WarehouseError(
-                f"{home.path}: no cell of {name} has been run here; `deeprec experiment run {name} "
-                "--data SOURCE --protocol NAME` runs them"
-            )
+            raise _never_run(home, name)
         sections = [
             _section(warehouse, systems, of_protocol)
             for of_protocol in _by_protocol(cells).values()
         ]
     return ExperimentPage(name, systems, sections, _versions(home, cells))
+
+
+def _never_run(home: Home, name: str) -> WarehouseError:
+    return WarehouseError(
+        f"{home.path}: no cell of {name} has been run here; `deeprec experiment run {name} "
+        "--data SOURCE --protocol NAME` runs them"
+    )
 
 
 def _by_protocol(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

@@ -109,10 +109,11 @@ def _latest(home: Home, config: Config) -> str:
 
 def write_night_page(home: Home, config: Config, night_id: str) -> Path:
     """Write a night's page and give its path; a reader never sees half of it."""
+    text = render(read_view(home, config, night_id))
     page = home.reports / f"{night_id}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     partial = page.with_suffix(".partial")
-    partial.write_text(render(read_view(home, config, night_id)), encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(page)
     return page
 

@@ -183,6 +183,31 @@ def test_a_home_that_cannot_be_one_is_named(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["materialize"],
+        ["train"],
+        ["evaluate"],
+        ["score"],
+        ["score", "--as-of", "2026-01-31"],
+        ["report"],
+        ["report", "--night", "20260131"],
+        ["reproduce"],
+        ["models", "list"],
+        ["models", "promote", "any", "--reason", "any"],
+        ["models", "rollback"],
+    ],
+)
+def test_what_needs_ratings_makes_no_home_that_was_mistyped(
+    deeprec: Command, tmp_path: Path, arguments: list[str]
+) -> None:
+    done = deeprec(*arguments, "--home", str(tmp_path / "mistyped"), COLUMNS="400")
+    assert 1 == done.returncode
+    assert "has no warehouse; run `deeprec ingest SOURCE` first" in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_it_says_which_version_it_is(deeprec: Command) -> None:
     assert f"deeprec {version('deeprec')}\n" == deeprec("--version").stdout
 

@@ -147,6 +147,9 @@ def test_the_same_cells_give_the_same_page(run_home: Home, tiny_set: Path, tmp_p
 
 
 def test_an_experiment_that_was_never_run_says_how_to(home: Home, tiny_set: Path) -> None:
+    with pytest.raises(WarehouseError, match="deeprec experiment run tiny-set"):
+        write_report(home, str(tiny_set))
+    assert not home.path.exists()
     with open_warehouse(home):
         pass
     with pytest.raises(WarehouseError, match="deeprec experiment run tiny-set"):
