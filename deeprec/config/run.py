@@ -75,7 +75,7 @@ class Config(Section):
         idle = dict(idle_keys_of(self.model, self.train))
         members = self.model.members if isinstance(self.model, BlendConfig) else ()
         for place, member in enumerate(members):
-            for key, why in idle_keys_of(member.model, member.train):
+            for key, why in idle_keys_of(member.model, member.train, is_member=True):
                 idle[f"model.members.{place}.{key}"] = why
         return idle
 

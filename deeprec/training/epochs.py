@@ -30,8 +30,8 @@ class EpochRecord:
     """What one pass over the training ratings came to.
 
     `train_rmse` is of each rating as it was met: with dropout, before the step, not clipped.
-    `dev_rmse` is of the epoch's end: without dropout, clipped to the scale. `test_rmse` is the
-    same of test ratings, where one asked to watch them.
+    `dev_rmse` is of the epoch's end: without dropout, clipped to the scale, over rows that have
+    ratings to train on. `test_rmse` is the same of test ratings, where one asked to watch them.
     """
 
     epoch: int

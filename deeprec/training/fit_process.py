@@ -29,9 +29,10 @@ _WATCH_EVERY_S = 0.5
 def main(folder: Path) -> None:
     """Fit with the others, each to rows of its own."""
     job = FitJob.read(folder)
-    device = resolve_device(job.settings.device)
+    rank = int(os.environ["LOCAL_RANK"])
+    device = resolve_device(job.settings.device, rank)
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(rank)
     with joined_group(device) as group:
         is_first = group.rank == 0
         result = job.run(

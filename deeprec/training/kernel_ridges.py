@@ -3,6 +3,7 @@
 Shape legend: U users, M movies.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from deeprec.config.models import KernelRidgeConfig
 from deeprec.config.training import ExportConfig
+from deeprec.errors import TrainingError
 from deeprec.export.graphs import ExportReport, export_onnx
 from deeprec.export.movie_kernels import export_movie_kernel
 from deeprec.export.opener import Opener
@@ -19,6 +21,9 @@ from deeprec.networks.damped_biases import DampedBiases
 from deeprec.networks.kernel_ridge import MovieKernelRidge, UserKernelRidge
 from deeprec.training.epochs import FitResult
 from deeprec.training.material import Keeping, Material
+
+_WEIGHTS_A_PAIR = 2 * 4  # bytes of two float32
+_MOST_GRAPH_BYTES = 2**31 - 2**24  # of a protobuf message, less what a graph has beside weights
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def fit_kernel_ridge(
             biases, model.rated_weight, model.ridge, model.solver_steps, unit=unit
         )
         return FittedMovieKernel(model, module, result)
+    _require_small_graph(material.train.num_movies)
     weights = fit_movie_weights(
         material.train.values_UM, material.biases, model, keeping.progress, unit
     )
@@ -73,3 +79,14 @@ def fit_kernel_ridge(
         unit=unit,
     )
     return FittedUserKernel(linear, result)
+
+
+def _require_small_graph(num_movies: int) -> None:
+    """Refuse what no ONNX file could hold once it is fitted."""
+    if _WEIGHTS_A_PAIR * num_movies**2 >= _MOST_GRAPH_BYTES:
+        most = math.isqrt(_MOST_GRAPH_BYTES // _WEIGHTS_A_PAIR)
+        raise TrainingError(
+            f"a kernel_ridge over users has two weights a pair of movies, and its ONNX file holds "
+            f"those of {most:,} at most; there are {num_movies:,}: use model.orientation = "
+            '"movies", or an autoencoder'
+        )

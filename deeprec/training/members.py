@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from deeprec.config.models import KernelRidgeConfig, MemberModelConfig, RecurrentConfig
 from deeprec.config.training import ExportConfig, TrainConfig
+from deeprec.errors import DeviceError
 from deeprec.export.graphs import ExportReport
 from deeprec.training.autoencoders import fit_autoencoder
 from deeprec.training.epochs import FitResult
@@ -41,11 +44,19 @@ def fit_member(
     """A model of the kind that the configuration names, fitted to the training ratings.
 
     Raises:
-        DeviceError: a device was asked for that cannot be used.
+        DeviceError: a device was asked for that cannot be used, or has too little memory.
         TrainingError: there is nothing to train on, or the fit diverged.
     """
-    if isinstance(model, KernelRidgeConfig):
-        return fit_kernel_ridge(model, material, keeping)
-    if isinstance(model, RecurrentConfig):
-        return fit_recurrent_member(model, train, material, keeping)
-    return fit_autoencoder(model, train, material, keeping)
+    try:
+        if isinstance(model, KernelRidgeConfig):
+            return fit_kernel_ridge(model, material, keeping)
+        if isinstance(model, RecurrentConfig):
+            return fit_recurrent_member(model, train, material, keeping)
+        return fit_autoencoder(model, train, material, keeping)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the GPU's memory does not hold this fit ({str(error).splitlines()[0]}); lower "
+            "train.batch_size, or train on the CPU with train.device = cpu"
+        ) from error
+    finally:
+        torch.cuda.empty_cache()  # for onnxruntime, which measures in this process

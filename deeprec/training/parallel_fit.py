@@ -9,6 +9,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,23 +45,26 @@ def fit_job(
     """
     if job.settings.processes == 1 or job.settings.takes_everything:
         return job.run(progress, on_epoch)
-    _require_devices(job.settings)
+    # Decided once: processes that found other devices would wait for each other in vain.
+    decided = job.settings.model_copy(update={"device": _device_of_all(job.settings)})
     with _job_folder(job.checkpoint) as folder:
-        job.write(folder)
+        replace(job, settings=decided).write(folder)
         _run(folder, job.settings.processes, progress, on_epoch)
         return read_result(folder, job.network)
 
 
-def _require_devices(settings: "TrainConfig") -> None:
-    """A GPU each, where they are to be used at all."""
-    if resolve_device(settings.device).type != "cuda":
-        return
+def _device_of_all(settings: "TrainConfig") -> str:
+    """What all processes compute on; there is a GPU for each, where they are used at all."""
+    device = resolve_device(settings.device).type
+    if device != "cuda":
+        return device
     num_here = torch.cuda.device_count()
     if num_here < settings.processes:
         raise DeviceError(
             f"train.processes = {settings.processes}, but this machine has {num_here} GPUs; give "
             "it as many, or train on the CPU with train.device = cpu"
         )
+    return device
 
 
 @contextmanager

@@ -79,3 +79,29 @@ class ResidentRows:
         if not self._rating_R.is_cuda:
             return row_B
         return row_B.pin_memory().to(self._rating_R.device, non_blocking=True)
+
+
+def of_known_rows(
+    train_UN: sparse.csr_array[np.float32], held_out_UN: sparse.csr_array[np.float32] | None
+) -> sparse.csr_array[np.float32] | None:
+    """Held-out ratings of rows that have any to train on, if there are such.
+
+    A row without any is answered by biases, and says nothing of a network.
+    """
+    if held_out_UN is None:
+        return None
+    num_held_out_U = np.diff(held_out_UN.indptr)
+    is_known_U = np.diff(train_UN.indptr) > 0
+    is_kept_R = np.repeat(is_known_U, num_held_out_U)
+    if is_kept_R.all() or not is_kept_R.any():
+        return held_out_UN
+    starts = np.concatenate([[0], np.cumsum(num_held_out_U * is_known_U)])
+    kept_UN: sparse.csr_array[np.float32] = sparse.csr_array(
+        (
+            held_out_UN.data[is_kept_R],
+            held_out_UN.indices[is_kept_R],
+            starts.astype(held_out_UN.indptr.dtype),
+        ),
+        shape=held_out_UN.shape,
+    )
+    return kept_UN

@@ -30,6 +30,7 @@ from deeprec.progress import Progress, silent
 from deeprec.ratings import Ids, RatingScale
 from deeprec.training.device import resolve_device
 from deeprec.training.epochs import Course, EpochErrors, EpochRecord, FitResult
+from deeprec.training.rated_rows import of_known_rows
 from deeprec.training.recurrent_start import require_days
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.training.trainer.fit`, and the
     device = resolve_device(settings.device)
     halves = _make_halves(network.to(device).train(), train_UM, days_R, settings.batch_size)
     optimizer = _make_optimizer(network, settings)
+    dev, watched = of_known_rows(train_UM, dev_UM), of_known_rows(train_UM, watched_UM)
 
     def held_out_rmse(hidden_UM: sparse.csr_array[np.float32] | None) -> float | None:
         if hidden_UM is None or not hidden_UM.nnz:
@@ -92,7 +94,7 @@ def fit_recurrent(  # noqa: PLR0917 - as `deeprec.training.trainer.fit`, and the
         rng = np.random.default_rng((settings.seed, epoch))
         squared = sum(_take_turn(network, halves, name, optimizer, rng) for name in halves)
         train_rmse = math.sqrt(squared / (len(halves) * train_UM.nnz))
-        return EpochErrors(train_rmse, held_out_rmse(dev_UM), held_out_rmse(watched_UM))
+        return EpochErrors(train_rmse, held_out_rmse(dev), held_out_rmse(watched))
 
     result = Course(network, optimizer, settings).run(
         one_epoch,

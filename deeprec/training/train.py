@@ -44,7 +44,7 @@ from deeprec.models.registry import (
 )
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingMatrix, RatingScale
-from deeprec.splits import Part
+from deeprec.splits import LastKSplit, ListedSplit, Part
 from deeprec.training.fitting import FittedModel, fit_model, refit_model, weigh_members
 from deeprec.training.material import Keeping, Material
 from deeprec.vectors.materialize import SplitRatings, current_digest, read_scale, read_split
@@ -191,6 +191,14 @@ def _fingerprint(config: Config, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _dev_of(config: Config) -> str:
+    """How a split of this kind comes to dev ratings, as the end of a sentence."""
+    if isinstance(config.split, ListedSplit):
+        return " in the list that split.dev names"
+    key = "dev_k=1" if isinstance(config.split, LastKSplit) else "dev_fraction=0.05"
+    return f", as --set split.{key}"
+
+
 def _train_bundle(home: Home, inputs: _Inputs, progress: Progress, by: str) -> Bundle:
     """Fit, seal, record; the checkpoints go once all of that is done."""
     config = inputs.config
@@ -199,8 +207,7 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress, by: str) -> B
     if config.needs_dev and material.dev is None:
         raise SplitError(
             f"the {config.split.kind} split holds back no dev rating of a movie in train, by which "
-            "a blend is weighed and a refit is told its epochs; give it some, as "
-            "--set split.dev_fraction=0.05"
+            f"a blend is weighed and a refit is told its epochs; give it some{_dev_of(config)}"
         )
     fitted = fit_model(config, material, keeping)
     trained_at = datetime.now(UTC)

@@ -24,11 +24,11 @@ from deeprec.networks.predictor import RatingPredictor
 from deeprec.progress import Progress, silent
 from deeprec.ratings import RatingScale
 from deeprec.training.allocation import kept_memory
-from deeprec.training.device import resolve_device
+from deeprec.training.device import drawn_apart, resolve_device
 from deeprec.training.epochs import Course, EpochErrors, EpochRecord, FitResult
 from deeprec.training.objectives import Loss, LossPart, RatedBatch, rated_loss
 from deeprec.training.process_group import ALONE, ProcessGroup, Rows
-from deeprec.training.rated_rows import RatedRows, open_rows
+from deeprec.training.rated_rows import RatedRows, of_known_rows, open_rows
 from deeprec.training.refeeding import Refeeding
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def fit(
     fitted = np.flatnonzero(np.diff(train_UN.indptr))
     rows = open_rows(train_UN, group.own(fitted), device)
     network.autoencoder.trains_in_bfloat16 = settings.precision == "bfloat16"
-    held_out = _HeldOut.of(train_UN, dev_UN, scale, group)
-    watched = _HeldOut.of(train_UN, watched_UN, scale, group)
+    held_out = _HeldOut.of(train_UN, of_known_rows(train_UN, dev_UN), scale, group)
+    watched = _HeldOut.of(train_UN, of_known_rows(train_UN, watched_UN), scale, group)
     course = Course(
         network.to(device),
         _make_optimizer(network, settings),
@@ -179,7 +179,7 @@ class _Steps:
         """An epoch's passes over all rows; the RMSE over every rating met."""
         generator = np.random.default_rng((self.settings.seed, epoch))
         self.network.train()
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with drawn_apart(self.device):
             torch.manual_seed(int(generator.integers(2**63)) + self.group.rank)
             met = torch.zeros(2, dtype=torch.float64, device=self.device)
             for num_ratings, squared_errors in self._steps(generator):
@@ -265,7 +265,7 @@ class _Steps:
         """The same dropout and hidden ratings for every loss of a line search: one function."""
         if self.settings.optimizer != "lbfgs":
             return contextlib.nullcontext()
-        return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+        return drawn_apart(self.device)
 
 
 class _Replica(nn.Module):

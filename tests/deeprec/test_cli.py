@@ -91,7 +91,7 @@ def test_a_report_reads_well(deeprec: Command, trained_home: Home) -> None:
         (["ingest", "/nowhere/at/all"], "/nowhere/at/all"),
         (["materialize"], "deeprec ingest"),
         (["train"], "deeprec ingest"),
-        (["evaluate"], "deeprec train"),
+        (["evaluate"], "deeprec ingest"),
         (["score"], "deeprec ingest"),
         (["train", "--set", "train.num_epoch=3"], "did you mean train.num_epochs?"),
         (["train", "--config", "absent.toml"], "no such configuration file"),

@@ -54,6 +54,22 @@ CONFIGS = [*FOLDER.glob("*.toml"), *FOLDER.glob("experiments/**/*.toml")]
             ["model={kind='blend', members=[{name='a'}, {name='b', train={lr_decay=0.1}}]}"],
             {"model.members.1.train.lr_decay": "without lr_milestones"},
         ),
+        (
+            ["model={kind='blend', members=[{name='a', train={device='cuda'}}, {name='b'}]}"],
+            {"model.members.0.train.device": "for a member: the blend's own counts"},
+        ),
+        (
+            ["model={kind='blend', members=[{name='a'}, {name='b'}]}", "train.processes=2"],
+            {},
+        ),
+        (
+            ["model.kind=kernel_ridge", "train.processes=2", "train.device=cpu"],
+            {"train.processes": "for a kernel_ridge"},
+        ),
+        (
+            ["train.processes=2", "train.optimizer=lbfgs"],
+            {"train.processes": "for an rrn, and with lbfgs and rprop"},
+        ),
     ],
 )
 def test_what_does_nothing_is_known(overrides: list[str], idle: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from deeprec.models.blends import BlendModel
 from deeprec.models.bundles import Bundle, Manifest, open_bundle
 from deeprec.ratings import RatingMatrix
 from deeprec.scoring.score import score
-from deeprec.splits import NUM_SEEDS, FileSplit, Part
+from deeprec.splits import NUM_SEEDS, FileSplit, LastKSplit, Part
 from deeprec.training.blend_weights import fit_weights
 from deeprec.training.fitting import told_members, weigh_members
 from deeprec.training.material import Material
@@ -328,6 +328,15 @@ def test_without_dev_ratings_a_blend_and_a_refit_are_refused(
     materialize(trained_home, config)
     with pytest.raises(SplitError, match="holds back no dev rating of a movie in train"):
         train(trained_home, config)
+
+
+def test_how_a_split_comes_to_dev_ratings_is_told_by_its_kind(
+    trained_home: Home, refit_config: Config
+) -> None:
+    without = refit_config.model_copy(update={"split": LastKSplit(test_k=1, dev_k=0)})
+    materialize(trained_home, without)
+    with pytest.raises(SplitError, match=r"give it some, as --set split\.dev_k=1"):
+        train(trained_home, without)
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 
 from deeprec.config.section import Device
-from deeprec.training.rated_rows import HostRows, ResidentRows
+from deeprec.training.rated_rows import HostRows, ResidentRows, of_known_rows
 
 CPU = torch.device("cpu")
 
@@ -54,3 +54,15 @@ def test_columns_in_order_are_the_same_sorted_or_transposed() -> None:
         assert dense_BN[:, column].tolist() == found_B.tolist()
     product_NH = pattern.transposed_times(values_R, torch.eye(4))
     assert dense_BN.T.tolist() == product_NH.tolist()
+
+
+def test_held_out_ratings_count_where_there_are_some_to_train_on() -> None:
+    train = sparse.csr_array(np.array([[1, 0], [0, 0], [0, 2]], dtype=np.float32))
+    held_out = sparse.csr_array(np.array([[0, 3], [4, 5], [0, 0]], dtype=np.float32))
+    found = of_known_rows(train, held_out)
+    assert found is not None
+    assert [[0, 3], [0, 0], [0, 0]] == found.toarray().tolist()
+    assert 1 == found.nnz
+    of_nobody = sparse.csr_array(np.array([[0, 0], [4, 5], [0, 0]], dtype=np.float32))
+    assert of_nobody is of_known_rows(train, of_nobody)
+    assert of_known_rows(train, None) is None

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +117,9 @@ def test_only_touched_users_are_built_again(home: Home, tmp_path: Path) -> None:
     assert (1, 30) == (report.num_users_rebuilt, report.num_users)
 
 
-def test_what_is_forgotten_of_the_past_means_a_full_rebuild(home: Home, tmp_path: Path) -> None:
+def test_what_vectors_were_built_from_is_remembered_until_they_are_built_anew(
+    home: Home, tmp_path: Path
+) -> None:
     folder = tmp_path / "drop"
     folder.mkdir()
     short = CONFIG.model_copy(
@@ -127,8 +130,24 @@ def test_what_is_forgotten_of_the_past_means_a_full_rebuild(home: Home, tmp_path
     taken_in(home, folder, short)
     write(folder / "ratings_b.csv", [(101, 1, 4, 2)])
     ingest(home, [str(folder)], short)
-    write(folder / "ratings_b.csv", [(101, 1, 5, 2)])  # what was built from is forgotten by now
-    assert 30 == taken_in(home, folder, short).num_users_rebuilt
+    write(folder / "ratings_b.csv", [(101, 1, 5, 2)])
+    assert 1 == taken_in(home, folder, short).num_users_rebuilt
+    ingest(home, [str(folder)], short)
+    with duckdb.connect(home.warehouse, read_only=True) as connection:
+        assert [(0,)] == connection.execute("select count(*) from retired_ratings").fetchall()
+
+
+def test_vectors_of_a_past_that_is_forgotten_are_all_built_anew(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    write(folder / "ratings_a.csv", many(100))
+    write(folder / "ratings_b.csv", [(101, 1, 3, 2)])
+    taken_in(home, folder)
+    write(folder / "ratings_b.csv", [(101, 1, 4, 2)])
+    ingest(home, [str(folder)], CONFIG)
+    with duckdb.connect(home.warehouse) as connection:  # as deeprec did before it remembered
+        connection.execute("delete from retired_source_files")
+    assert 30 == taken_in(home, folder).num_users_rebuilt
 
 
 @pytest.mark.parametrize("listed", [1, 105, 999])
