@@ -1,7 +1,7 @@
-"""What parts of a night cost, as measured: figures of docs/performance.md and what follows of them.
+"""What parts of a night cost, as the commands of docs/performance.md printed on their fastest day.
 
-Nothing is measured here. A figure of one core is in CPU seconds where the table has those, else in
-seconds of the two cores that the tables were made on, times two.
+Nothing is measured here, and on the slowest day they came to about twice as much. A figure of one
+core is in CPU seconds where the tables have those, else in seconds of the two cores, times two.
 """
 
 # "A night, at three sizes": 17,770 movies, 128 hidden units, one epoch, predictions `factored`.
