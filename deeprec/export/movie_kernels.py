@@ -32,14 +32,9 @@ def export_movie_kernel(
     folder: Path,
     config: ExportConfig,
 ) -> ExportReport:
-    """Write the graph.
+    """Write the graph of these regressions.
 
-    Args:
-        module: the regressions.
-        opener: of what is written.
-        train: training ratings, of which some users are probed.
-        folder: where the file is to be.
-        config: the opset, and the largest difference allowed.
+    Other arguments as of `movie_codes.export_movie_codes`.
 
     Raises:
         ExportError: torch differs from the graph, or the steps do not solve a probe user's system.

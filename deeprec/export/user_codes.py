@@ -55,12 +55,7 @@ def export_user_codes(
 ) -> ExportReport:
     """Write the whole graph; and its first layer, from there to the codes, and on to the ratings.
 
-    Args:
-        network: the fitted one, in eval mode, on the CPU.
-        opener: of what is written.
-        train: training ratings, of which some users are probed.
-        folder: where the files are to be.
-        config: the opset, and the largest difference allowed.
+    Arguments as of `movie_codes.export_movie_codes`; the network's columns are the movies.
 
     Raises:
         ExportError: torch differs from the graph, or the graph from its parts.
