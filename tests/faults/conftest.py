@@ -10,7 +10,7 @@ LONG = os.environ.get("DEEPREC_FAULTS") == "long"
 settings.register_profile(
     "faults",
     deadline=None,
-    max_examples=1500 if LONG else 30,
+    max_examples=1500 if LONG else 50,
     suppress_health_check=list(HealthCheck),  # a file of some kilobytes is large and slow to make
 )
 

@@ -359,7 +359,6 @@ def test_a_killed_refit_goes_on_to_the_same_model(
     assert [] == list(trained_home.checkpoints.iterdir())
 
 
-@pytest.mark.long
 def test_neither_blend_nor_refit_sees_a_test_rating(
     train_on_files: "TrainOnFiles", blend_config: Config, tmp_path: Path
 ) -> None:

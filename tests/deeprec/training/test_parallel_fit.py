@@ -87,9 +87,7 @@ def test_every_row_belongs_to_one_process(num_processes: int) -> None:
             "loss": "sum",
             "l2": 0.1,
         },
-        pytest.param(  # of a batch of 1 one process has no row
-            {"optimizer": "sgd", "refeed_steps": 2, "batch_size": 1}, marks=pytest.mark.long
-        ),
+        {"optimizer": "sgd", "refeed_steps": 2, "batch_size": 1},  # one process has no row of it
     ],
     ids=["a sum with penalties", "means, fed again"],
 )
