@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from deeprec.config.ingestion import ColumnsConfig
@@ -88,7 +89,10 @@ def _parquet_dates(path: Path, column: pa.Field) -> DateKind:
         return DateKind.TIMESTAMP
     with pq.ParquetFile(path) as file:
         for rows in file.iter_batches(_FEW_ROWS, columns=[column.name]):
-            if len(dates := rows.column(0).drop_null()):
+            dates = pc.drop_null(rows.column(0))
+            if pa.types.is_floating(dates.type):
+                dates = dates.filter(pc.is_finite(dates))
+            if len(dates):
                 number = integer(str(dates[0].as_py()))
                 return DateKind.TIMESTAMP if number is None else _kind_of_dates([str(number)])
     return DateKind.TIMESTAMP

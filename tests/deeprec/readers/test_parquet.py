@@ -172,6 +172,16 @@ def test_the_first_date_says_what_a_number_is(tmp_path: Path) -> None:
     assert unknown == rejected
 
 
+def test_a_date_that_is_no_number_says_nothing_of_the_others(tmp_path: Path) -> None:
+    seconds = NOON.timestamp()
+    table = pl.DataFrame(
+        {"user": [1, 1], "movie": [2, 3], "rating": [3] * 2, "date": [float("nan"), seconds]}
+    )
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    assert [(1, 3, 3.0, NOON.replace(tzinfo=None), 3, 2)] == rows
+    assert [(3, 1, "1,2,3,nan", "unknown_date")] == rejected
+
+
 def test_a_table_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pl.DataFrame({"user": range(9), "movie": range(9), "rating": [3] * 9}).write_parquet(path)
