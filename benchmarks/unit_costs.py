@@ -1,7 +1,7 @@
-"""What parts of a night cost, as the commands of docs/performance.md printed on their fastest day.
+"""What parts of a night cost: what commands of docs/performance.md printed on several fast days.
 
-Nothing is measured here, and on the slowest day they came to about twice as much. A figure of one
-core is in CPU seconds where the tables have those, else in seconds of the two cores, times two.
+Nothing is measured here; that page has slower days too. A figure of one core is in CPU seconds
+where the tables have those, else in seconds of the two cores, times two.
 """
 
 # "A night, at three sizes": 17,770 movies, 128 hidden units, one epoch, predictions `factored`.
