@@ -153,6 +153,7 @@ def train(
             known = _known_bundle(home, warehouse, inputs.fingerprint)
             if known:
                 request_again(warehouse, known.manifest.bundle_id)
+                _clear_checkpoints(home, inputs)
                 return _report(warehouse, known, changed=False)
         bundle = _train_bundle(home, inputs, progress, by)
         with open_warehouse(home, config.warehouse) as warehouse:
@@ -236,11 +237,16 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress, by: str) -> B
             dev_groups=dev.groups if dev else (),
             by=by,
         )
+    _clear_checkpoints(home, inputs)
+    return bundle
+
+
+def _clear_checkpoints(home: Home, inputs: _Inputs) -> None:
+    """Remove those of a model that is entered, and of ratings that are gone."""
     for left in home.checkpoints.glob("*"):
         is_own = left.name.startswith(inputs.checkpoint)
-        if is_own or not left.name.startswith(inputs.data_digest[:8]):  # of ratings that are gone
+        if is_own or not left.name.startswith(inputs.data_digest[:8]):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-    return bundle
 
 
 @dataclass(frozen=True)

@@ -127,11 +127,15 @@ def test_a_killed_training_goes_on_to_the_same_model(
     undisturbed = Home(shutil.copytree(trained_home.path, tmp_path / "undisturbed"))
     expected = predictions(undisturbed, open_bundle(train(undisturbed, other).bundle), other)
     kill_at(trained_home, other, epochs_done, "train")
-    assert 1 == len(list(trained_home.checkpoints.iterdir()))
+    (checkpoint,) = trained_home.checkpoints.iterdir()
     report = train(trained_home, other)
     assert [1, 2, 3] == [epoch.epoch for epoch in report.epochs]
     found = predictions(trained_home, open_bundle(report.bundle), other)
     np.testing.assert_array_equal(expected, found)
+    assert [] == list(trained_home.checkpoints.iterdir())
+
+    checkpoint.touch()  # as a process leaves it that dies once its model is entered
+    assert not train(trained_home, other).changed
     assert [] == list(trained_home.checkpoints.iterdir())
 
 
