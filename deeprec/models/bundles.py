@@ -18,7 +18,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -46,6 +46,7 @@ FORMAT_VERSION = 6
 _MOVIES = "movies.parquet"
 _MANIFEST = "manifest.json"
 _BUILDING = ".building"
+_UNENTERED = ".unentered"  # in a bundle from when it appears until a registry knows it
 _PACKAGES = (
     "deeprec",
     "torch",
@@ -204,19 +205,42 @@ class Bundle:
 def new_bundle(models: Path, bundle_id: str) -> Iterator[Path]:
     """A folder to fill, which appears under `models` whole, or not at all.
 
-    One process trains at a time, so any other unfinished folder is of one that died.
+    It is marked as one that no registry knows yet; see `mark_entered`.
     """
     building = models / f".{bundle_id}{_BUILDING}"
-    for unfinished in models.glob(f".*{_BUILDING}"):
-        shutil.rmtree(unfinished)
     building.mkdir(parents=True)
     try:
         yield building
+        (building / _UNENTERED).touch()
         _sync(building)
         building.replace(models / bundle_id)
         _sync_folder(models)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def mark_entered(bundle: Bundle) -> None:
+    """Say that a registry knows it."""
+    (bundle.path / _UNENTERED).unlink(missing_ok=True)
+
+
+def clear_unentered(models: Path, entered: Collection[str]) -> None:
+    """Remove bundles half filled, and those that nobody could enter any more.
+
+    One process trains at a time, so they are of some that died. Links lead to another home's.
+
+    Args:
+        models: the folder of bundles.
+        entered: ids that the registry knows.
+    """
+    for mark in models.glob(f"[!.]*/{_UNENTERED}"):
+        folder = mark.parent
+        if folder.name in entered:
+            mark.unlink()
+        elif not folder.is_symlink():
+            folder.replace(models / f".{folder.name}{_BUILDING}")
+    for unfinished in models.glob(f".*{_BUILDING}"):
+        shutil.rmtree(unfinished)
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:

@@ -27,7 +27,9 @@ from deeprec.models.bundles import (
     Manifest,
     Member,
     Vocabulary,
+    clear_unentered,
     installed_versions,
+    mark_entered,
     new_bundle,
     open_bundle,
     write_manifest,
@@ -39,6 +41,7 @@ from deeprec.models.registry import (
     read_epochs,
     read_evaluations,
     read_groups,
+    read_registry,
     record_model,
     request_again,
 )
@@ -150,6 +153,7 @@ def train(
     with home.lock("train", config.warehouse.lock_timeout_s):
         with open_warehouse(home, config.warehouse) as warehouse:
             inputs = _read_inputs(warehouse, config)
+            clear_unentered(home.models, {model.bundle_id for model in read_registry(warehouse)})
             known = _known_bundle(home, warehouse, inputs.fingerprint)
             if known:
                 request_again(warehouse, known.manifest.bundle_id)
@@ -237,6 +241,7 @@ def _train_bundle(home: Home, inputs: _Inputs, progress: Progress, by: str) -> B
             dev_groups=dev.groups if dev else (),
             by=by,
         )
+    mark_entered(bundle)
     _clear_checkpoints(home, inputs)
     return bundle
 

@@ -9,7 +9,7 @@ import pytest
 
 from deeprec.errors import BundleError
 from deeprec.home import Home
-from deeprec.models.bundles import Vocabulary, new_bundle, open_bundle
+from deeprec.models.bundles import Vocabulary, clear_unentered, new_bundle, open_bundle
 from deeprec.models.prediction import check_vocabulary
 
 
@@ -78,6 +78,20 @@ def test_a_bundle_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_bundle_that_appears_is_one_that_can_be_cleared_away_until_it_is_entered(
+    tmp_path: Path,
+) -> None:
+    with new_bundle(tmp_path, "new") as folder:
+        (folder / "model.onnx").write_bytes(b"whole")
+    with new_bundle(tmp_path, "died"):
+        pass
+    clear_unentered(tmp_path, ["new"])
+    assert [tmp_path / "new"] == list(tmp_path.iterdir())
+    assert ["model.onnx"] == [file.name for file in (tmp_path / "new").iterdir()]
+    clear_unentered(tmp_path, [])
+    assert [tmp_path / "new"] == list(tmp_path.iterdir())
 
 
 def test_the_vocabularys_digest_tells_order_and_movies_apart() -> None:

@@ -88,6 +88,22 @@ def test_the_same_seed_trains_the_same_model(
     np.testing.assert_array_equal(found[0], found[1])
 
 
+def test_bundles_go_that_nobody_could_enter_any_more(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    entered = train(trained_home, tiny_config).bundle
+    assert not (entered / ".unentered").exists()
+    elsewhere = shutil.copytree(entered, trained_home.models / "elsewhere")
+    died = shutil.copytree(entered, trained_home.models / "died")
+    half = trained_home.models / ".half.building"
+    half.mkdir()
+    for bundle in (entered, died):  # as processes leave them that die just after, and before
+        (bundle / ".unentered").touch()
+    assert not train(trained_home, tiny_config).changed
+    assert {entered, elsewhere} == set(trained_home.models.iterdir())
+    assert not (entered / ".unentered").exists()
+
+
 @pytest.mark.long
 def test_several_processes_train_what_one_does(
     trained_home: Home, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
