@@ -4,7 +4,7 @@ Shows what the warehouse and the published file hold; measures nothing.
 """
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.models.registry import (
+    Epoch,
     ModelChange,
     RegisteredModel,
     find_champion,
@@ -165,8 +166,14 @@ def _pictures(
     epochs = read_epochs(warehouse, champion) if champion else ()
     for member in list(dict.fromkeys(epoch.member for epoch in epochs))[:_NUM_CURVES]:
         own = [epoch for epoch in epochs if epoch.member == member]
-        best = min(own, key=lambda epoch: epoch.dev_rmse or epoch.train_rmse)
-        yield Picture(f"The champion's learning curve: {member}", learning_curve(own, best.epoch))
+        curve = learning_curve(own, _kept_epoch(own))
+        yield Picture(f"The champion's learning curve: {member}", curve)
+
+
+def _kept_epoch(epochs: Sequence[Epoch]) -> int:
+    """The one that training kept: the best on dev, the last where there are no dev ratings."""
+    on_dev = [(epoch.dev_rmse, epoch.epoch) for epoch in epochs if epoch.dev_rmse is not None]
+    return min(on_dev)[1] if on_dev else epochs[-1].epoch
 
 
 def _recommended(home: Home, config: Config) -> list[dict[str, Any]]:

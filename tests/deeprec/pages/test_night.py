@@ -6,7 +6,10 @@ import pytest
 
 from deeprec.errors import WarehouseError
 from deeprec.nights.champions import list_models, promote
-from deeprec.pages.night import report
+from deeprec.pages.night import read_view, report
+from deeprec.pages.plots import learning_curve
+from deeprec.training.train import train
+from deeprec.vectors.materialize import materialize
 
 if TYPE_CHECKING:
     from tests.deeprec.conftest import Drop
@@ -27,3 +30,18 @@ def test_a_page_opens_offline_and_escapes_what_comes_from_files(drop: "Drop") ->
     assert text.count("data:image/png;base64,") >= 3
     with pytest.raises(WarehouseError, match="there was no night"):
         report(drop.home, drop.config, night="never")
+
+
+def test_without_dev_ratings_the_last_epoch_is_the_one_kept(drop: "Drop") -> None:
+    config = drop.told(
+        split={"dev_fraction": 0.0}, model={"code_dropout": 0.9}, train={"num_epochs": 2}
+    )
+    materialize(drop.home, config)
+    trained = train(drop.home, config)
+    promote(drop.home, config, bundle_id=trained.bundle_id, reason="no dev")
+    (member,) = trained.members
+    assert 2 == member.best_epoch
+    assert 1 == min(trained.epochs, key=lambda epoch: epoch.train_rmse).epoch
+    (night,) = drop.query(drop.home.warehouse, "from nights select night_id")
+    pictures = read_view(drop.home, config, *night).pictures
+    assert learning_curve(trained.epochs, member.best_epoch) == pictures[-1].png
