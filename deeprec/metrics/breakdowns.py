@@ -87,7 +87,7 @@ def by_rating(actual_R: Floats, scale: RatingScale) -> Buckets:
     values, place_R = np.unique(actual_R, return_inverse=True)
     if len(values) > _MOST_VALUES:
         return Buckets(Dimension.RATING, *_bins(actual_R, scale))
-    names = tuple(f"{value:g}" for value in values.tolist())
+    names = tuple(np.format_float_positional(value, trim="-") for value in values)  # no two alike
     return Buckets(Dimension.RATING, names, place_R.astype(np.int32))
 
 

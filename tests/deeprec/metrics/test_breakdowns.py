@@ -47,6 +47,19 @@ def test_each_rating_there_is_has_a_bucket() -> None:
     assert ["4.5", "0.5", "4.5", "3"] == named(buckets)
 
 
+def test_ratings_that_nearly_agree_have_names_of_their_own() -> None:
+    near_R = np.array([1 / 3, 0.333333, 1, 1_234_567, 1_234_568], dtype=np.float32)
+    buckets = by_rating(near_R, RatingScale(0, 2e6))
+    assert ["0.33333334", "0.333333", "1", "1234567", "1234568"] == named(buckets)
+    groups = [
+        group
+        for name in ("model", "bias")
+        for group in break_down(name, buckets, near_R, np.ones_like(near_R))
+    ]
+    (table,) = breakdown_tables(groups)
+    assert [len(table.header)] * len(near_R) == [len(row) for row in table.rows]
+
+
 def test_a_scale_of_many_ratings_is_put_into_bins() -> None:
     percent_R = np.arange(0, 101, dtype=np.float32)
     buckets = by_rating(percent_R, RatingScale(0, 100, 1))
