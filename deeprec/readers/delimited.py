@@ -7,7 +7,6 @@ Shape legend: R rows of a chunk, D doubtful rows.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from deeprec.readers.days import plain_days
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import DateKind, RatingsLayout, Role
 from deeprec.readers.lines import Header, Rating, blame, judge
+from deeprec.readers.moments import plain_moments
 from deeprec.readers.prize_lines import read_prize_lines
 from deeprec.readers.rejections import Reason
 
@@ -30,8 +30,6 @@ _CHUNKS_AT_ONCE = 2  # where one keeps a single core busy, another fills the res
 _FEW_LINES, _FEW = 100, 0.01  # of a chunk, as a number and a fraction: read again one by one
 _MICROSECONDS = 1_000_000
 _MOMENT = RATING_SCHEMA["rated_at"]
-_PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-5][0-9]$"
-_FIRST_MOMENT = datetime(1000, 1, 1)  # noqa: DTZ001 - `+205-01-02` is a date to the parser only
 
 
 def read_ratings(
@@ -266,16 +264,11 @@ def _moments(written: pl.Series, dates: DateKind) -> pl.Series:
     """
     if dates is DateKind.DAY:
         return plain_days(written).cast(_MOMENT)
+    if dates is DateKind.TIMESTAMP:
+        return plain_moments(written)
     column = pl.col(written.name)
-    if dates is DateKind.UNIX:
-        known = pl.when(column.is_between(0, LAST_SECOND)).then(column)
-        return written.to_frame().select((known * _MICROSECONDS).cast(_MOMENT)).to_series()
-    plain = pl.when(column.str.contains(_PLAIN_MOMENT)).then(column)
-    found = plain.str.replace("T", " ", literal=True).str.to_datetime(
-        "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
-    )
-    known = pl.when(found >= _FIRST_MOMENT).then(found)
-    return written.to_frame().select(known).to_series()
+    known = pl.when(column.is_between(0, LAST_SECOND)).then(column)
+    return written.to_frame().select((known * _MICROSECONDS).cast(_MOMENT)).to_series()
 
 
 def _with_found(

@@ -17,9 +17,11 @@ from deeprec.errors import SourceError
 from deeprec.ratings import RatingScale
 from deeprec.readers.batches import RATING_SCHEMA, REJECTED_SCHEMA, Batch
 from deeprec.readers.chunks import digest_file
+from deeprec.readers.days import plain_days
 from deeprec.readers.fields import LAST_SECOND
 from deeprec.readers.layouts import Column, DateKind, ParquetLayout, Role
 from deeprec.readers.lines import Rating, judge_fields
+from deeprec.readers.moments import plain_moments
 from deeprec.readers.rejections import Reason, printable
 
 _ROWS_AT_ONCE = 2**20
@@ -38,6 +40,7 @@ _HELD = (
 )
 _OF_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 _COUNTS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_LAST_EXACT = 2**53  # whole number before which a float misses none
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
 
 
@@ -162,6 +165,9 @@ def _read_rows(
 def _whole(dtype: pl.DataType, column: str) -> pl.Expr:
     if dtype.is_integer() or dtype == pl.String:
         return pl.col(column).cast(pl.Int64, strict=False)
+    if dtype.is_float():
+        whole = _whole_numbers(pl.col(column), dtype)
+        return pl.when(whole.is_between(-_LAST_EXACT, _LAST_EXACT)).then(whole)
     return pl.lit(None, pl.Int64)
 
 
@@ -186,8 +192,8 @@ def _moment(table: pl.DataFrame, dates: DateKind | None) -> pl.Expr:
     if isinstance(dtype, pl.Date | pl.Datetime):
         return _near(column, dtype).cast(_MOMENT)
     if dtype == pl.String:
-        plain = pl.when(column.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(column)
-        return _near(plain.str.to_date("%Y-%m-%d", strict=False), pl.Date()).cast(_MOMENT)
+        texts = table["rated_at"]
+        return pl.coalesce(plain_days(texts).cast(_MOMENT), plain_moments(texts))
     return pl.lit(None, _MOMENT)
 
 

@@ -162,6 +162,23 @@ def test_text_of_any_type_is_read(tmp_path: Path) -> None:
     assert ([(7, 7, 7.0, None, 3, 1)], []) == (rows, rejected)
 
 
+def test_ids_may_be_floats_that_are_whole(tmp_path: Path) -> None:
+    ids = [7.0, -7.0, 2.0**53, 2.0**53 + 2, 1e16, 2.5, float("nan"), None]
+    table = pl.DataFrame({"user": ids, "movie": [1] * 8, "rating": [3] * 8})
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    assert [7, -7, 2**53, 2**53 + 2] == [row[0] for row in rows]
+    assert ["not_a_number"] * 3 + ["missing_value"] == [row[3] for row in rejected]
+
+
+def test_dates_may_be_texts_of_days_and_of_moments(tmp_path: Path) -> None:
+    texts = ["2005-09-06", "2005-09-06 12:00:00", "2005-09-06T12:00:00.000Z", "2005-9-6", "noon"]
+    table = pl.DataFrame({"user": [1] * 5, "movie": range(5), "rating": [3] * 5, "date": texts})
+    rows, rejected = read(table, tmp_path / "x.parquet")
+    days = [MIDNIGHT, NOON, NOON, MIDNIGHT]
+    assert [moment.replace(tzinfo=None) for moment in days] == [row[3] for row in rows]
+    assert ["unknown_date"] == [row[3] for row in rejected]
+
+
 def test_the_first_date_says_what_a_number_is(tmp_path: Path) -> None:
     table = pl.DataFrame(
         {"user": [1, 1, 1], "movie": [2, 3, 4], "rating": [3] * 3, "date": [None, 20050906, 7]}
