@@ -1,12 +1,15 @@
 """Pictures of training and evaluation, as PNG; what is in them is measured elsewhere."""
 
 import io
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from deeprec.metrics.accuracy import Errors
 from deeprec.metrics.breakdowns import Dimension, Group
 from deeprec.models.registry import Epoch
 from deeprec.warehouse.drift import Drift
@@ -87,18 +90,21 @@ def breakdown_plot(groups: Sequence[Group], dimension: Dimension) -> bytes:
 def live_plot(days: Sequence[LiveMetric]) -> bytes:
     """RMSE of what was published over the ratings that came after it, by day, as PNG.
 
-    Bars show how many ratings a day there were.
+    Bars show how many ratings a day there were; those of a day on which several runs were
+    published count together.
     """
     axes = _new_axes(_INCHES)
-    totals = [metric for metric in days if metric.segment == "all"]
-    places = {day: place for place, day in enumerate(sorted({m.measured_on for m in totals}))}
-    bars = _bars_behind(axes)
-    bars.bar([places[m.measured_on] for m in totals], [m.num_ratings for m in totals], color="0.9")
-    axes.plot(
-        [places[m.measured_on] for m in totals], [m.rmse for m in totals], "o-", label="published"
-    )
-    step = -(-len(places) // _MOST_TICKS)
-    axes.set_xticks(range(0, len(places), step), [str(day) for day in places][::step])
+    errors: dict[date, Errors] = defaultdict(Errors)
+    for each in days:
+        if each.segment == "all":
+            squared = each.num_ratings * each.rmse**2
+            errors[each.measured_on] += Errors(count=each.num_ratings, squared=squared)
+    names = sorted(errors)
+    places = range(len(names))
+    _bars_behind(axes).bar(places, [errors[day].count for day in names], color="0.9")
+    axes.plot(places, [errors[day].rmse for day in names], "o-", label="published")
+    step = -(-len(names) // _MOST_TICKS)
+    axes.set_xticks(places[::step], [str(day) for day in names[::step]])
     axes.tick_params("x", rotation=30)
     axes.set_ylabel("live RMSE, rating units")
     axes.legend(frameon=False)

@@ -1,12 +1,15 @@
 """Pictures: a PNG of moderate size with a line for each series that was measured."""
 
+import math
 import struct
+from datetime import date
 
 import pytest
 
 from deeprec.metrics.breakdowns import Dimension, Group
 from deeprec.models.registry import Epoch
-from deeprec.pages.plots import breakdown_plot, calibration_plot, learning_curve
+from deeprec.pages.plots import breakdown_plot, calibration_plot, learning_curve, live_plot
+from deeprec.warehouse.live import LiveMetric
 
 
 def epoch(number: int, train_rmse: float, dev_rmse: float | None) -> Epoch:
@@ -44,6 +47,25 @@ def test_a_run_without_dev_ratings_and_a_run_of_one_epoch_have_curves_too() -> N
 def test_the_same_epochs_give_the_same_bytes() -> None:
     epochs = [epoch(1, 1.1, 1.0), epoch(2, 0.9, 0.95)]
     assert learning_curve(epochs, 2) == learning_curve(epochs, 2)
+
+
+def live(num_ratings: int, rmse: float, run_id: str = "first") -> LiveMetric:
+    return LiveMetric(
+        measured_on=date(2005, 3, 1),
+        run_id=run_id,
+        bundle_id="tiny",
+        segment="all",
+        bucket="all",
+        num_ratings=num_ratings,
+        rmse=rmse,
+        mae=rmse,
+        mean_error=0.0,
+    )
+
+
+def test_runs_that_were_measured_on_one_day_count_together() -> None:
+    both = live_plot([live(1, 3.0), live(3, 1.0, "second")])
+    assert live_plot([live(4, math.sqrt(3.0))]) == both
 
 
 def group(predictor: str, dimension: Dimension, bucket: str, mean_predicted: float) -> Group:
