@@ -192,8 +192,11 @@ class _ReadChunk:
 
 def _parse(chunk: Chunk, layout: RatingsLayout) -> pl.DataFrame:
     """One row a line, null where a field is not plainly of its column's type."""
+    text = _parsed_text(chunk, layout)
+    if len(layout.separator) == 1 and b'"' in text:
+        text = _without_quotes(text, layout.separator.encode())
     lazy = pl.scan_csv(
-        _parsed_text(chunk, layout),
+        text,
         has_header=False,
         schema=_schema(layout),
         separator=_parsed_separator(layout),
@@ -221,6 +224,18 @@ def _parsed_text(chunk: Chunk, layout: RatingsLayout) -> bytes:
     if len(layout.separator) == 1:
         return chunk.data
     return chunk.data.replace(_ONE_BYTE, b"?").replace(layout.separator.encode(), _ONE_BYTE)
+
+
+def _without_quotes(text: bytes, separator: bytes) -> bytes:
+    """The text without a quote at either end of each field; a field may have lost one of a pair.
+
+    The rows stay. Where a field had an even number of quotes and none is left, it lost a pair.
+    """
+    for end in (separator, b"\r\n", b"\n"):
+        text = text.replace(b'"' + end, end)
+    for start in (separator, b"\n"):
+        text = text.replace(start + b'"', start)
+    return text.removeprefix(b'"')
 
 
 def _has_all_fields(chunk: Chunk, layout: RatingsLayout) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,8 @@ from deeprec.readers import movielens, netflix
 from deeprec.readers.chunks import LONGEST_LINE
 from deeprec.readers.delimited import read_ratings
 from deeprec.readers.layouts import DateKind, RatingsLayout
-from deeprec.readers.rejections import LONGEST_TEXT
+from deeprec.readers.lines import Rating, judge
+from deeprec.readers.rejections import LONGEST_TEXT, Reason
 
 TABLE = RatingsLayout(
     "table",
@@ -254,11 +255,11 @@ def test_a_long_line_of_digits_is_refused_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rating", "is_held"), [(b"3.4028235e38", True), (b"3.4028236e38", False)])
-@pytest.mark.parametrize("quote", [b"", b'"'], ids=["fast", "exact"])
+@pytest.mark.parametrize("blank", [b"", b" "], ids=["fast", "exact"])
 def test_the_largest_rating_is_what_float32_holds(
-    rating: bytes, is_held: bool, quote: bytes, tmp_path: Path
+    rating: bytes, is_held: bool, blank: bytes, tmp_path: Path
 ) -> None:
-    text = b"user,title,movie,rating,note\n1,x,2," + quote + rating + quote + b",\n"
+    text = b"user,title,movie,rating,note\n1,x,2," + blank + rating + b",\n"
     rows, rejected = read(text, TABLE, tmp_path)
     assert (int(is_held), int(not is_held)) == (len(rows), len(rejected))
 
@@ -266,6 +267,35 @@ def test_the_largest_rating_is_what_float32_holds(
 def test_a_rating_far_off_the_steps_is_off_the_scale(tmp_path: Path) -> None:
     text = b"userId,movieId,rating,timestamp\n1,2,3.4028235e38,4\n"
     assert [(2, "off_scale")] == reasons(text, movielens.RATINGS_CSV, tmp_path)
+
+
+QUOTED = st.text('"1 ', max_size=6)
+FIELDS = st.one_of(st.sampled_from(["1", "2", '"3"', '"4.5"', '"2005-09-06 12:00:00"']), QUOTED)
+LINES = st.lists(FIELDS, min_size=3, max_size=6).map(",".join)
+
+
+@given(
+    lines=st.lists(LINES),
+    layout=st.sampled_from([TABLE, STAMPED, movielens.RATINGS_CSV]),
+    is_crlf=st.booleans(),
+)
+def test_quotes_mean_what_they_do_to_an_exact_look(
+    lines: list[str], layout: RatingsLayout, is_crlf: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    end = "\r\n" if is_crlf else "\n"
+    text = end.join(["names", *lines, ""]).encode()
+    rows, rejected = read(text, layout, tmp_path_factory.mktemp("quoted"))
+    said = {
+        number: judge(line.encode(), layout, layout.scale) for number, line in enumerate(lines, 2)
+    }
+    assert {
+        number: (found.user_id, found.movie_id, found.rating)
+        for number, found in said.items()
+        if isinstance(found, Rating)
+    } == {row[5]: row[:3] for row in rows}
+    assert {number: found for number, found in said.items() if isinstance(found, Reason)} == {
+        row[1]: row[3] for row in rejected
+    }
 
 
 PIECES = st.sampled_from(
