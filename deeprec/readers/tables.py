@@ -20,6 +20,13 @@ from deeprec.readers.rejections import printable
 FORMAT = "table"
 _FEW_ROWS = 2**10
 _LONGEST_NAMES = 2**15  # bytes; of more, the end is not among the file's first lines
+_NO_TEXT = {
+    b"\xff\xfe": "is UTF-16",
+    b"\xfe\xff": "is UTF-16",
+    b"\x1f\x8b": "is packed by gzip and not called so",
+    b"PK\3\4": "is a zip archive",
+    b"PAR1": "is Parquet and not called so",
+}  # by what files begin with
 _NAMES: dict[Column, tuple[str, ...]] = {
     "user_id": ("user_id", "userid", "user", "customer_id", "customerid", "uid"),
     "movie_id": ("movie_id", "movieid", "movie", "item_id", "itemid", "item"),
@@ -40,6 +47,9 @@ def csv_layout(path: Path, columns: ColumnsConfig, *, is_plain: bool = False) ->
         SourceError: it has no such line, or a needed column is not in it.
     """
     head = first_lines(path)
+    for mark, what in _NO_TEXT.items():
+        if head.startswith(mark):
+            raise SourceError(f"{path}: {what}; expected a text in UTF-8, plain or as .gz")
     if len(head) > _LONGEST_NAMES and b"\n" not in head:
         raise SourceError(
             f"{path}:1: a line of more than {_LONGEST_NAMES:,} bytes; expected column names"

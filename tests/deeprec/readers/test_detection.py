@@ -133,6 +133,23 @@ def test_a_layout_that_a_folder_lacks_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        (PLAIN.decode().encode("utf-16"), "is UTF-16; expected a text in UTF-8"),
+        (gzip.compress(PLAIN), "is packed by gzip and not called so"),
+        (b"PK\3\4\x14\0", "is a zip archive"),
+        (b"PAR1\x15\4", "is Parquet and not called so"),
+    ],
+)
+def test_a_table_that_is_no_text_says_what_it_is(
+    content: bytes, problem: str, tmp_path: Path
+) -> None:
+    put(tmp_path, ratings__csv=content)
+    with pytest.raises(SourceError, match=f"csv: {problem}"):
+        find_files(str(tmp_path), IngestConfig())
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
         (b"user,film,points\n1,2,3\n", "no column movie_id among user, film, points"),
         (b"", "no column user_id"),
         (b"1,2,3\n", "no column user_id among 1, 2, 3"),
