@@ -74,7 +74,7 @@ class SystemFigures(BaseModel):
 
     @property
     def epochs(self) -> str:
-        """The epoch kept for each seed."""
+        """The epoch kept for each seed; none of a model that is solved or has several members."""
         return ", ".join(map(str, self.best_epochs))
 
     @property
@@ -108,7 +108,7 @@ def _of_system(config: Config, cells: Sequence[Cell]) -> SystemFigures:
     return SystemFigures(
         system=config.name,
         seeds=tuple(cell.seed for cell in done),
-        best_epochs=tuple(cell.best_epoch for cell in done if cell.best_epoch is not None),
+        best_epochs=tuple(cell.best_epoch for cell in done if cell.best_epoch),
         num_test_ratings=tuple(
             sorted({cell.num_test_ratings for cell in done if cell.num_test_ratings})
         ),

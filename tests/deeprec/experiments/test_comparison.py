@@ -47,6 +47,11 @@ def test_seeds_give_a_mean_and_the_samples_deviation() -> None:
     assert ((0, 1, 2), (3, 4, 5), 10.0) == (row.seeds, row.best_epochs, row.seconds)
 
 
+def test_a_system_that_is_solved_has_kept_no_epoch() -> None:
+    (row,) = compare([SYSTEM], [cell(0, test_rmse=0.8, best_epoch=0), cell(1, test_rmse=0.8)])
+    assert ((), "") == (row.best_epochs, row.epochs)
+
+
 def test_one_seed_has_no_deviation_and_none_no_mean() -> None:
     assert Spread(mean=0.5, deviation=None) == Spread.of([0.5, None])
     assert Spread.of([None]) is None

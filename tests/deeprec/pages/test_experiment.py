@@ -1,6 +1,7 @@
 """The page of an experiment: whole, escaped, offline, the same bytes each time."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,16 @@ def test_the_command_runs_the_same_cells(page: str) -> None:
 def test_the_same_cells_give_the_same_page(run_home: Home, tiny_set: Path, tmp_path: Path) -> None:
     pages = [write_report(run_home, str(tiny_set), tmp_path / name).page for name in ("a", "b")]
     assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_where_nothing_is_published_there_are_no_sources(
+    page: str, run_home: Home, tiny_set: Path, tmp_path: Path
+) -> None:
+    unpublished = tmp_path / tiny_set.name
+    unpublished.mkdir()
+    shutil.copy(tiny_set / "unrun.toml", unpublished)
+    without = write_report(run_home, str(unpublished), tmp_path / "page.html").page.read_text()
+    assert (True, False) == tuple("Sources of the published" in text for text in (page, without))
 
 
 def test_an_experiment_that_was_never_run_says_how_to(home: Home, tiny_set: Path) -> None:
