@@ -67,7 +67,7 @@ class NightView:
     night: Night
     steps: tuple[NightStep, ...]
     checks: tuple[CheckResult, ...]
-    nights: tuple[Night, ...]
+    before: tuple[Night, ...]
     live: tuple[LiveMetric, ...]
     drift: tuple[Drift, ...]
     models: tuple[RegisteredModel, ...]
@@ -137,7 +137,7 @@ def read_view(home: Home, config: Config, night_id: str) -> NightView:
             night=night,
             steps=read_steps(warehouse, night_id),
             checks=tuple(found for name in subjects for found in read_checks(warehouse, name)),
-            nights=nights[:_NUM_NIGHTS],
+            before=nights[nights.index(night) + 1 :][:_NUM_NIGHTS],
             live=live,
             drift=drift,
             models=read_registry(warehouse),

@@ -45,3 +45,14 @@ def test_without_dev_ratings_the_last_epoch_is_the_one_kept(drop: "Drop") -> Non
     (night,) = drop.query(drop.home.warehouse, "from nights select night_id")
     pictures = read_view(drop.home, config, *night).pictures
     assert learning_curve(trained.epochs, member.best_epoch) == pictures[-1].png
+
+
+def test_the_nights_before_are_those_before_the_night_shown(drop: "Drop") -> None:
+    drop, second = drop.next()
+    drop, third = drop.next()
+    views = [read_view(drop.home, drop.config, night.night_id) for night in (second, third)]
+    assert [1, 2] == [len(view.before) for view in views]
+    (first,) = views[0].before
+    assert (second.night_id, first) == (views[1].before[0].night_id, views[1].before[1])
+    text = report(drop.home, drop.config, night=first.night_id).page.read_text()
+    assert "Nights before" not in text
