@@ -23,6 +23,7 @@ Digests = npt.NDArray[np.uint64]
 UNDATED = int(np.iinfo(np.int32).min)  # in the place of the day of a rating without a date
 _WIDTH_OF_STARS = 4.0  # of a scale from 1 to 5
 _STEP_TOLERANCE = 1e-3  # of a step; float32 holds 4.1 no closer
+_FLOAT_TOLERANCE = 2.0**-23  # of a rating; float32 holds 999.99 no closer
 _ENTRIES_AT_ONCE = 2**18  # of a matrix, where each needs room beside it: these stay in the cache
 # Of SplitMix64 (Steele et al. 2014): what is added, then shifts and factors; one to one.
 _ADDED = np.uint64(0x9E3779B97F4A7C15)
@@ -54,9 +55,16 @@ class RatingScale:
         with np.errstate(invalid="ignore", over="ignore"):
             inside = (ratings >= self.minimum) & (ratings <= self.maximum)
             if self.step:
-                steps = (ratings - self.minimum) / self.step
-                inside &= np.abs(steps - np.round(steps)) < _STEP_TOLERANCE
+                is_off = inside & ~(self._off_step(ratings) < _STEP_TOLERANCE)
+                doubtful = ratings[is_off].astype(np.float64)
+                rounding = np.abs(doubtful) * _FLOAT_TOLERANCE / self.step
+                inside[is_off] = self._off_step(doubtful) < _STEP_TOLERANCE + rounding
         return np.asarray(inside)
+
+    def _off_step(self, ratings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """How far each rating is from a whole number of steps, in steps."""
+        steps = (ratings - self.minimum) / (self.step or 1)
+        return np.asarray(np.abs(steps - np.round(steps)))
 
 
 def describe_scale(minimum: float, maximum: float, step: float | None) -> str:

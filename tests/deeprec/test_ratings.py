@@ -46,6 +46,13 @@ def test_a_scale_admits_its_values(scale: RatingScale, admitted: list[bool]) -> 
     assert admitted == scale.admits(values).tolist()
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_scale_admits_its_steps_as_any_float_holds_them(kind: type[np.floating]) -> None:
+    scale = RatingScale(0, 1000, 0.01)
+    assert scale.admits((np.arange(0, 100_001) / 100).astype(kind)).all()
+    assert not scale.admits((np.arange(0, 100_000) / 100 + 0.005).astype(kind)).any()
+
+
 def test_a_scale_needs_room() -> None:
     with pytest.raises(ValueError, match="minimum < maximum"):
         RatingScale(5, 5)
