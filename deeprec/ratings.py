@@ -67,10 +67,15 @@ class RatingScale:
         return np.asarray(np.abs(steps - np.round(steps)))
 
 
+def rating_text(value: float) -> str:
+    """The shortest text of a rating that no other has: 4.1, and not 1e+06 for 1000001."""
+    return np.format_float_positional(np.float32(value), trim="-")
+
+
 def describe_scale(minimum: float, maximum: float, step: float | None) -> str:
     """A scale in words; one that was observed may have a single value."""
-    steps = f" in steps of {step:g}" if step else ""
-    return f"{minimum:g} to {maximum:g}{steps}"
+    steps = f" in steps of {rating_text(step)}" if step else ""
+    return f"{rating_text(minimum)} to {rating_text(maximum)}{steps}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from deeprec.config.section import Section
@@ -11,12 +12,14 @@ Format = Literal[
     "auto", "netflix-folder", "netflix-combined", "ml-100k", "ml-1m", "ml-csv", "table"
 ]
 
+_LARGEST = float(np.finfo(np.float32).max)  # ratings are held as such floats
+
 
 class ScaleConfig(Section):
     """A rating scale that the user states, where the format states none."""
 
-    minimum: float = Field(allow_inf_nan=False)
-    maximum: float = Field(allow_inf_nan=False)
+    minimum: float = Field(ge=-_LARGEST)
+    maximum: float = Field(le=_LARGEST)
     step: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from deeprec.config.ingestion import IngestConfig
 from deeprec.errors import SourceError
-from deeprec.ratings import RatingScale
+from deeprec.ratings import RatingScale, rating_text
 from deeprec.readers.chunks import digest_file
 from deeprec.readers.detection import listed_files
 from deeprec.readers.layouts import Role, SourceFile
@@ -291,9 +291,9 @@ def _settle_scale(
         num_off, lowest, highest = warehouse.row("ratings/off_scale", **limits)
         if num_off:
             raise SourceError(
-                f"{source}: the scale is {scale}, but {num_off:,} ratings, from {lowest:g} to "
-                f"{highest:g}, of files that state none are not on it; take them into a home of "
-                "their own"
+                f"{source}: the scale is {scale}, but {num_off:,} ratings, from "
+                f"{rating_text(lowest)} to {rating_text(highest)}, of files that state none are "
+                "not on it; take them into a home of their own"
             )
         warehouse.run("ratings/declare_scale", **limits)
     else:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.metrics.accuracy import GroupedErrors
-from deeprec.ratings import UNDATED, Days, Floats, RatingScale
+from deeprec.ratings import UNDATED, Days, Floats, RatingScale, rating_text
 
 # Least number of training ratings in each bucket but that of none.
 _ACTIVITY = (1, 10, 20, 50, 100, 200, 500)
@@ -87,7 +87,7 @@ def by_rating(actual_R: Floats, scale: RatingScale) -> Buckets:
     values, place_R = np.unique(actual_R, return_inverse=True)
     if len(values) > _MOST_VALUES:
         return Buckets(Dimension.RATING, *_bins(actual_R, scale))
-    names = tuple(np.format_float_positional(value, trim="-") for value in values)  # no two alike
+    names = tuple(map(rating_text, values.tolist()))
     return Buckets(Dimension.RATING, names, place_R.astype(np.int32))
 
 
@@ -143,7 +143,7 @@ def _by_count(
 def _bins(value_R: Floats, scale: RatingScale) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
     """Bins of equal width, closed below; the last holds the end of the scale too."""
     edges = np.linspace(scale.minimum, scale.maximum, _NUM_BINS + 1)
-    names = tuple(f"{low:g} to {high:g}" for low, high in pairwise(edges.tolist()))
+    names = tuple(f"{low} to {high}" for low, high in pairwise(map(rating_text, edges.tolist())))
     place_R = np.searchsorted(edges[1:-1], value_R, side="right").astype(np.int32)
     return names, place_R
 

@@ -22,7 +22,15 @@ from deeprec.config.run import Config
 from deeprec.errors import WarehouseError
 from deeprec.home import Home
 from deeprec.progress import Progress, silent
-from deeprec.ratings import UNDATED, Days, Ids, RatingMatrix, RatingScale, index_type
+from deeprec.ratings import (
+    UNDATED,
+    Days,
+    Ids,
+    RatingMatrix,
+    RatingScale,
+    index_type,
+    rating_text,
+)
 from deeprec.splits import Part, Split
 from deeprec.vectors.partition import (
     ListedCounts,
@@ -240,8 +248,8 @@ def read_scale(warehouse: Database, train: RatingMatrix) -> RatingScale:
     low, high = float(seen_R.min()), float(seen_R.max())
     if low == high:
         raise WarehouseError(
-            f"every training rating is {low:g}, so the scale cannot be told from them; state it "
-            "when they are taken in, as --set 'ingest.scale={minimum=1, maximum=5}'"
+            f"every training rating is {rating_text(low)}, so the scale cannot be told from them; "
+            "state it when they are taken in, as --set 'ingest.scale={minimum=1, maximum=5}'"
         )
     return RatingScale(low, high)
 

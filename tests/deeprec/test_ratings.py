@@ -53,6 +53,18 @@ def test_a_scale_admits_its_steps_as_any_float_holds_them(kind: type[np.floating
     assert not scale.admits((np.arange(0, 100_000) / 100 + 0.005).astype(kind)).any()
 
 
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        (RatingScale(1, 5), "1 to 5"),
+        (RatingScale(0.5, float(np.float32(4.1)), 0.1), "0.5 to 4.1 in steps of 0.1"),
+        (RatingScale(1_000_001, 1_000_004), "1000001 to 1000004"),
+    ],
+)
+def test_a_scale_in_words_tells_its_ends_apart(scale: RatingScale, said: str) -> None:
+    assert said == str(scale)
+
+
 def test_a_scale_needs_room() -> None:
     with pytest.raises(ValueError, match="minimum < maximum"):
         RatingScale(5, 5)

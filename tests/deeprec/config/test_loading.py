@@ -59,6 +59,7 @@ def test_overrides_are_read_as_toml_and_win_over_the_file(tmp_path: Path) -> Non
         ("train", "expected section.key=value"),
         ("ingest.scale={minimum=5, maximum=1}", "minimum must be less than maximum"),
         ("ingest.scale={minimum=nan, maximum=1}", "ingest.scale.minimum"),
+        ("ingest.scale={minimum=0, maximum=1e39}", "ingest.scale.maximum"),
         ("model.hidden_layers=[-5]", "model.hidden_layers"),
         ("model.hidden_layers=[0]", "model.hidden_layers"),
         ("export.opset=99", "export.opset"),
