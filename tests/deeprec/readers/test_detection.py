@@ -134,7 +134,7 @@ def test_a_layout_that_a_folder_lacks_is_named(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         (PLAIN.decode().encode("utf-16"), "is UTF-16; expected a text in UTF-8"),
-        (gzip.compress(PLAIN), "is packed by gzip and not called so"),
+        (gzip.compress(PLAIN, mtime=0), "is packed by gzip and not called so"),
         (b"PK\3\4\x14\0", "is a zip archive"),
         (b"PAR1\x15\4", "is Parquet and not called so"),
     ],
