@@ -79,11 +79,17 @@ def prepare_run(home: Home, config: Config) -> ScoringPlan:
 def is_published(home: Home, config: Config) -> bool:
     """Whether what is published is what a run would publish now.
 
+    A run that was published before its process could say so is entered first.
+
     Raises:
         BundleError: there is no bundle, or it is damaged.
-        WarehouseError: the vectors are missing or stale.
+        WarehouseError: the vectors are missing or stale, or a run holds the home for too long.
     """
-    with open_warehouse(home, config.warehouse) as warehouse:
+    with (
+        home.lock("score", config.warehouse.lock_timeout_s),
+        open_warehouse(home, config.warehouse) as warehouse,
+    ):
+        enter_published_runs(home, warehouse)
         bundle = choose_bundle(home, warehouse, config.score.bundle)
         fingerprint = _fingerprint(bundle, current_digest(warehouse), config.score)
         last = warehouse.rows("scores/last_publication")

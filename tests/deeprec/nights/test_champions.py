@@ -101,6 +101,29 @@ def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
     assert published == drop.query(drop.home.predictions, "from predicted_ratings order by all")
 
 
+def test_a_night_that_died_before_its_run_was_entered_publishes_nothing_again(
+    drop: "Drop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor_champion(drop)
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # No kill from outside meets the moment between the file's rename and its entry.
+    with monkeypatch.context() as patched:
+        patched.setattr("deeprec.scoring.publishing.settle_run", died)
+        with pytest.raises(KeyboardInterrupt):
+            score(drop.home, drop.config)
+    published = drop.query(drop.home.predictions, LAST_RUN)
+    _, night = drop.next()
+    assert "skipped" == drop.outcomes(night)["score"]
+    assert published == drop.query(drop.home.predictions, LAST_RUN)
+    assert published == drop.query(
+        drop.home.warehouse, "select run_id from publications order by published_at desc limit 1"
+    )
+    assert [] == list(drop.home.runs.iterdir())
+
+
 def test_a_rollback_goes_back_from_a_run_that_died_before_it_was_entered(
     drop: "Drop", monkeypatch: pytest.MonkeyPatch
 ) -> None:
