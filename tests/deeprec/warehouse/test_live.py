@@ -63,3 +63,13 @@ def test_a_rating_that_goes_and_comes_again_is_measured_once(drop: "Drop") -> No
         drop.home.warehouse,
         "select count(*), count(distinct (user_id, movie_id)) from live_ratings",
     )
+
+
+def test_a_rating_that_was_known_goes_and_comes_again_is_not_measured(drop: "Drop") -> None:
+    base = drop.folder / "ratings_base.csv"
+    whole = base.read_text()
+    later = drop
+    for text in (whole[: whole.rindex("\n", 0, -1) + 1], whole):
+        base.write_text(text)
+        later, _ = later.next()
+    assert [(0,)] == drop.query(drop.home.warehouse, "select count(*) from live_ratings")
