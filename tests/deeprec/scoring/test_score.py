@@ -448,6 +448,27 @@ def test_the_published_file_opens_with_the_release_that_was_asked_for(
     assert 0 == report.path.stat().st_mode & 0o222
 
 
+def test_what_is_computed_when_it_is_read_needs_no_later_release(
+    trained_home: Home, tiny_config: Config
+) -> None:
+    factored = tiny_config.score.model_copy(update={"storage": "factored"})
+    report = score(trained_home, tiny_config.model_copy(update={"score": factored}))
+    called = query(
+        report.path,
+        """
+        select distinct unnest(regexp_extract_all(text, '(\\w+)"?\\(', 1)) as called
+        from (
+            select sql as text from duckdb_views() where not internal
+            union all
+            select macro_definition from duckdb_functions() where not internal
+        )
+        order by called
+        """,
+    )
+    of_1_2 = ["CAST", "DECIMAL", "array_inner_product", "exp", "greatest", "least"]  # and no `if`
+    assert [*of_1_2, "output_activation"] == [name for (name,) in called]
+
+
 def test_predictions_are_laid_out_to_be_packed(trained_home: Home, tiny_config: Config) -> None:
     in_turn = tiny_config.score.model_copy(update={"num_workers": 1})
     report = score(trained_home, tiny_config.model_copy(update={"score": in_turn}))
