@@ -244,7 +244,7 @@ def forget_history(warehouse: Database, moment: datetime) -> None:
     """Remove what is kept of files that were retired before a moment."""
     old = warehouse.table("ratings/retired_before", moment=moment)
     if old.num_rows:
-        warehouse.run("ratings/clear_history")
+        warehouse.run_with("ratings/clear_history", old)
         warehouse.run_with("ratings/record_history", old)
         for table in _RETIRED:
             warehouse.run_with(f"ratings/forget_retired_{table}", old)

@@ -12,6 +12,7 @@ from deeprec.config.loading import load_config
 from deeprec.errors import SourceError
 from deeprec.home import Home
 from deeprec.ingestion.ingest import IngestReport, ingest
+from deeprec.vectors.materialize import materialize
 
 UNATTENDED = load_config(None, ["ingest.forget_gone=true", "ingest.hold_back=true"])
 NAMES = "user_id,movie_id,rating\n"
@@ -221,6 +222,25 @@ def test_the_past_is_whole_from_the_last_state_that_was_forgotten_on(
     assert 2 == len(set(retired))
     assert retired[-1:] == query(home, "select forgotten_before from history")
     assert [(0,)] == query(home, "select count(*) from retired_ratings")
+
+
+def test_what_the_vectors_were_built_from_is_forgotten_last_and_gives_no_past_back(
+    home: Home, folder: Path
+) -> None:
+    forgetful = UNATTENDED.ingest.model_copy(update={"history_days": 0})
+    config = UNATTENDED.model_copy(update={"ingest": forgetful})
+    for num_users in (100, 99, 98):
+        (folder / "ratings.csv").write_text(NAMES + rows(range(num_users)))
+        take_in(home, folder)
+        if num_users == 100:
+            materialize(home, config)
+    first, second = query(home, "from retired_source_files select file_id, retired_at order by 2")
+    ingest(home, [str(folder)], config)
+    assert [first] == query(home, "from retired_source_files select file_id, retired_at")
+    materialize(home, config)
+    ingest(home, [str(folder)], config)
+    assert [] == query(home, "from retired_source_files")
+    assert [second[1:]] == query(home, "from history")
 
 
 def test_what_a_link_led_to_is_gone_with_the_link(home: Home, folder: Path, tmp_path: Path) -> None:
