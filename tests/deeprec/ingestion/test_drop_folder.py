@@ -224,6 +224,33 @@ def test_the_past_is_whole_from_the_last_state_that_was_forgotten_on(
     assert [(0,)] == query(home, "select count(*) from retired_ratings")
 
 
+def test_of_a_state_that_was_retired_since_nothing_is_forgotten(home: Home, folder: Path) -> None:
+    for number in range(3):
+        (folder / "ratings.csv").write_text(NAMES + rows(range(110 - number)) + "x,1,4\n")
+        (folder / "movies.csv").write_text(f"movieId,title,genres\n1,Heat {number},Drama\n")
+        (folder / "users.dat").write_text(f"1::F::1::10::4806{number}\n")
+        take_in(home, folder)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute(
+            "update retired_source_files set retired_at = retired_at - interval 2 day "
+            "where retired_at = (select min(retired_at) from retired_source_files)"
+        )
+    (_, since) = query(home, "select distinct retired_at from retired_source_files order by 1")
+    expected = query(
+        home, f"from retired_source_files select file_id where retired_at = '{since[0]}'"
+    )
+    a_day = UNATTENDED.ingest.model_copy(update={"history_days": 1})
+    ingest(home, [str(folder)], UNATTENDED.model_copy(update={"ingest": a_day}))
+    of_rows = [
+        query(home, f"select distinct file_id from retired_{table}")
+        for table in ("ratings", "rejected_rows", "movie_rows", "user_rows")
+    ]
+    assert 3 == len(expected)
+    assert set(expected) == set(query(home, "select file_id from retired_source_files"))
+    assert [1, 1, 1, 1] == list(map(len, of_rows))
+    assert set(expected) == {file_id for (file_id,) in of_rows}
+
+
 def test_what_the_vectors_were_built_from_is_forgotten_last_and_gives_no_past_back(
     home: Home, folder: Path
 ) -> None:
