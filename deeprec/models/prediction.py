@@ -160,7 +160,7 @@ def in_hundredths(
     """
     if out_BN is None:
         out_BN = np.empty(predicted_BN.shape, dtype=np.int32)
-    lowest, highest = ends_in_hundredths(bundle.manifest.scale)
+    lowest, highest = _ends_as_floats(bundle.manifest.scale)
     num_rows = max(1, _CELLS_AT_ONCE * len(predicted_BN) // max(1, predicted_BN.size))
     for start in range(0, len(predicted_BN), num_rows):
         rows = slice(start, start + num_rows)
@@ -184,6 +184,17 @@ def ends_in_hundredths(scale: RatingScale) -> tuple[int, int]:
     factor = 10**DECIMALS
     lowest = math.ceil(round(scale.minimum * factor, 3))
     return lowest, math.floor(round(scale.maximum * factor, 3))
+
+
+def _ends_as_floats(scale: RatingScale) -> tuple[np.float32, np.float32]:
+    """The ends in hundredths, each as the nearest float that is not beyond it."""
+    lowest, highest = ends_in_hundredths(scale)
+    low, high = np.float32(lowest), np.float32(highest)
+    if int(low) < lowest:
+        low = np.nextafter(low, np.float32(np.inf))
+    if int(high) > highest:
+        high = np.nextafter(high, np.float32(-np.inf))
+    return low, high
 
 
 def best_unrated(

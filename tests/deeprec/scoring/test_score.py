@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -21,6 +22,7 @@ from deeprec.home import Home
 from deeprec.ingestion.ingest import ingest
 from deeprec.models.bundles import open_bundle
 from deeprec.models.prediction import in_hundredths
+from deeprec.ratings import RatingScale
 from deeprec.scoring import runs
 from deeprec.scoring.publishing import publish_run
 from deeprec.scoring.runs import prepare_run
@@ -536,6 +538,19 @@ def test_a_prediction_that_is_no_number_is_not_published(trained_home: Home) -> 
     (bundle_dir,) = trained_home.models.iterdir()
     with pytest.raises(BundleError, match="no numbers"):
         in_hundredths(np.array([[np.nan]], dtype=np.float32), open_bundle(bundle_dir))
+
+
+def test_a_prediction_stays_on_a_scale_whose_ends_no_float_holds(trained_home: Home) -> None:
+    (bundle_dir,) = trained_home.models.iterdir()
+    bundle = open_bundle(bundle_dir)
+    lowest, highest = -800_000_003, 700_000_017
+    scale = RatingScale(lowest / 100, highest / 100)
+    wide = replace(bundle, manifest=bundle.manifest.model_copy(update={"scale": scale}))
+    predicted = np.array([[-9e6, lowest / 100, 0, highest / 100, 9e6]], dtype=np.float32)
+    ((below, *_, above),) = found = in_hundredths(predicted, wide).tolist()
+    assert lowest <= below < lowest + 64  # the next float
+    assert highest - 64 < above <= highest
+    assert [sorted(row) for row in found] == found
 
 
 def test_without_a_model_it_says_what_to_do(
