@@ -59,14 +59,22 @@ def prepare(home: Path, num_ratings: int, share: float, storages: list[Storage])
     list(run_night(home, num_ratings, storages[0]))
     state = home / "home"
     for storage in storages:
-        _score(state, storage)
+        score(state, storage)
         (state / "predictions.duckdb").rename(home / f"{storage}.duckdb")
+    rate_again(home, share)
+
+
+def rate_again(home: Path, share: float, night: int = 0) -> None:
+    """Take in a rating of each of some users, drawn by the night's number."""
+    state, new = home / "home", home / f"new-{night}.csv"
     with duckdb.connect(state / "warehouse.duckdb", read_only=True) as warehouse:
         found = warehouse.execute("select user_id from users order by user_id").fetchall()
     ids = np.array(found)[:, 0]
-    chosen = np.random.default_rng(0).choice(ids, round(share * len(ids)), replace=False)
-    rows = "".join(f"{user},{1 + user % 100},{1 + user % 5},2006-01-01\n" for user in chosen)
-    new = home / "new.csv"
+    chosen = np.random.default_rng(night).choice(ids, round(share * len(ids)), replace=False)
+    rows = "".join(
+        f"{user},{1 + (user + night) % 100},{1 + (user + night) % 5},2006-01-01\n"
+        for user in chosen
+    )
     new.write_text(f"user_id,movie_id,rating,date\n{rows}", encoding="utf-8")
     for stage in (["ingest", str(new)], ["materialize"]):
         measured(["deeprec.cli", *stage, "--home", str(state), "--json"])
@@ -76,10 +84,10 @@ def compare_scoring(home: Path, storage: Storage) -> RescoringFigures:
     """Both ways from the same published file, the full run first."""
     state = home / "home"
     shutil.copy2(home / f"{storage}.duckdb", state / "predictions.duckdb")
-    full, _ = _score(state, storage, "--set=score.incremental=false")
+    full, _ = score(state, storage, "--set=score.incremental=false")
     everybody = (state / "predictions.duckdb").rename(home / "everybody.duckdb")
     (home / f"{storage}.duckdb").rename(state / "predictions.duckdb")
-    incremental, report = _score(state, storage)
+    incremental, report = score(state, storage)
     figures = RescoringFigures(
         storage=storage,
         num_users=report["num_users"],
@@ -92,7 +100,7 @@ def compare_scoring(home: Path, storage: Storage) -> RescoringFigures:
     return figures
 
 
-def _score(state: Path, storage: Storage, *settings: str) -> tuple[float, dict[str, Any]]:
+def score(state: Path, storage: Storage, *settings: str) -> tuple[float, dict[str, Any]]:
     """Seconds of a run, and its report."""
     arguments = ["--home", str(state), f"--set=score.storage={storage}", *settings, "--json"]
     report, usage = measured(["deeprec.cli", "score", *arguments])

@@ -21,6 +21,8 @@ from deeprec.errors import WarehouseError
 from deeprec.warehouse.database import Database, open_database
 
 _WRITABLE = 0o222
+_MOST_FREE = 1 / 3  # of a file that rows are carried over in; DuckDB gives no room inside it back
+_FEW_FREE_BYTES = 2**24  # which a small file may waste
 _LOG = logging.getLogger(__name__)
 Bools = npt.NDArray[np.bool_]
 
@@ -60,7 +62,7 @@ def carry_over(
 
 
 def _copy(published: Path, scores: Path, recipe: str, config: WarehouseConfig) -> bool:
-    """Copy the file if its rows were made by this recipe; whether they were.
+    """Copy the file if its rows were made by this recipe and lie closely; whether they were.
 
     Raises:
         WarehouseError: somebody has it open for writing, or could have written to it.
@@ -72,6 +74,14 @@ def _copy(published: Path, scores: Path, recipe: str, config: WarehouseConfig) -
     with open_database(published, at_once, read_only=True) as before:
         (has_recipe,) = before.row("scores/has_recipe")
         if not has_recipe or before.row("scores/recipe") != (recipe,):
+            return False
+        num_free_bytes, num_bytes = before.row("scores/free_bytes")
+        if num_free_bytes > max(_FEW_FREE_BYTES, _MOST_FREE * num_bytes):
+            _LOG.info(
+                "%s: %.0f%% is free, so it is made anew",
+                published,
+                100 * num_free_bytes / num_bytes,
+            )
             return False
         shutil.copyfile(published, scores)
     return True

@@ -345,6 +345,33 @@ def test_a_file_held_open_for_writing_is_not_carried_over_from(
     assert "held by another process" in caplog.text
 
 
+@pytest.mark.parametrize(("num_kept_bytes", "is_made_anew"), [(2**20, True), (2**26, False)])
+def test_a_file_of_which_much_is_free_is_made_anew(
+    scored: Catalogue,
+    config: Config,
+    caplog: pytest.LogCaptureFixture,
+    num_kept_bytes: int,
+    is_made_anew: bool,
+) -> None:
+    published = scored.home.predictions
+    published.chmod(0o644)
+    with duckdb.connect(str(published)) as file:
+        make = "create table {} as select random() from range(0, ({} / 8)::int)"
+        for table, num_bytes in (("gone", 24 * 2**20), ("kept", num_kept_bytes)):
+            file.execute(make.format(table, num_bytes))
+            file.execute("checkpoint")
+        file.execute("drop table gone")
+        file.execute("checkpoint")
+    published.chmod(0o444)
+    before = published.stat().st_size
+    assert before > 20 * 2**20
+    with caplog.at_level(logging.INFO):
+        report = score(scored.home, config)
+    assert is_made_anew == ("is free, so it is made anew" in caplog.text)
+    assert shares(report) == ((NUM_USERS, 0) if is_made_anew else (0, NUM_USERS))
+    assert is_made_anew == (published.stat().st_size < before / 2)
+
+
 def test_a_file_that_was_made_writable_is_not_trusted(
     scored: Catalogue, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
