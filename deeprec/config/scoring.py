@@ -65,7 +65,7 @@ class ScoreConfig(Section):
     incremental: bool = Field(
         True,
         description="score users whose vectors have changed, keep the published rows of others; "
-        "false: everybody, into a new file, which is somewhat smaller",
+        "false: everybody, into a new file, as also where a third of the published one is free",
     )
 
     @property
