@@ -13,7 +13,14 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict
 
 from deeprec.config.run import Config, with_bundle
-from deeprec.errors import DeeprecError, ExportError, SplitError, TrainingError, WarehouseError
+from deeprec.errors import (
+    DeeprecError,
+    ExportError,
+    MetricError,
+    SplitError,
+    TrainingError,
+    WarehouseError,
+)
 from deeprec.evaluation.evaluate import BIAS, MODEL, EvaluateReport, evaluate_held_out
 from deeprec.experiments.cells import (
     Cell,
@@ -39,7 +46,7 @@ from deeprec.warehouse.opening import open_warehouse
 
 # What a cell's inputs decide; it would fail the same way again. What the machine refuses - a lock,
 # a disk, a missing GPU - stops the experiment instead.
-_DECIDED = (TrainingError, SplitError, ExportError)
+_DECIDED = (TrainingError, SplitError, ExportError, MetricError)
 
 
 class ExperimentReport(BaseModel):
@@ -63,7 +70,7 @@ def run_experiment(
     """Train and measure every cell that has not ended yet, and compare the systems.
 
     A cell that its own inputs make impossible - training that diverges, a split without dev
-    ratings - is entered with its error, and the others go on.
+    ratings, or with too few - is entered with its error, and the others go on.
 
     Args:
         home: of the project; cells live in `experiments_home`.

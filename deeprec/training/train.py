@@ -141,6 +141,7 @@ def train(
     Raises:
         WarehouseError: vectors or split are missing or stale.
         SplitError: dev ratings are needed, and the split has none.
+        MetricError: there are too few of them to weigh a blend.
         SourceError: a file that the split lists its pairs in cannot be read.
         TrainingError: training has diverged.
         ExportError: onnxruntime and torch disagree about the exported graph.

@@ -174,6 +174,26 @@ def test_a_system_that_needs_dev_ratings_says_so_where_there_are_none(
     assert "holds back no dev rating" in report.systems[0].failures[0]
 
 
+def test_a_blend_that_too_few_dev_ratings_weigh_is_entered_with_its_error(
+    home: Home, tiny_set: Path, tmp_path: Path
+) -> None:
+    kernel = 'model = {kind = "kernel_ridge", orientation = "users"}'
+    members = (
+        f'[[model.members]]\nname = "one"\n{kernel}\n[[model.members]]\nname = "two"\n{kernel}\n'
+    )
+    (tiny_set / "blended.toml").write_text(f'name = "blended"\n[model]\nkind = "blend"\n{members}')
+    (tiny_set.parent / "quarter.toml").write_text('[split]\nkind = "last_k"\n')
+    ratings = tmp_path / "ratings.csv"
+    rows = [f"1,{movie},{1 + movie % 5},2001-01-0{movie}" for movie in range(1, 9)]
+    rows += [f"2,{movie},{1 + movie % 3},2001-01-0{9 - movie}" for movie in range(1, 9)]
+    ratings.write_text("\n".join(["user_id,movie_id,rating,date", *rows]) + "\n")
+    report = run_experiment(home, told(tiny_set, [str(ratings)], only=("blended", "narrow")))
+    blended, narrow, _ = report.systems
+    assert ((2, 1), "failed") == ((report.num_run, report.num_failed), blended.verdict)
+    assert "cannot weigh 2 predictors" in blended.failures[0]
+    assert narrow.test is not None
+
+
 def test_the_best_epoch_on_test_is_there_when_it_is_asked_for(
     home: Home, tiny_set: Path, tiny_sources: list[str]
 ) -> None:
