@@ -142,7 +142,8 @@ def _by_count(
 
 def _bins(value_R: Floats, scale: RatingScale) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
     """Bins of equal width, closed below; the last holds the end of the scale too."""
-    edges = np.linspace(scale.minimum, scale.maximum, _NUM_BINS + 1)
+    # As floats, which the ratings are: 0.9 stands in the bin that begins there.
+    edges = np.linspace(scale.minimum, scale.maximum, _NUM_BINS + 1, dtype=np.float32)
     names = tuple(f"{low} to {high}" for low, high in pairwise(map(rating_text, edges.tolist())))
     place_R = np.searchsorted(edges[1:-1], value_R, side="right").astype(np.int32)
     return names, place_R

@@ -74,6 +74,13 @@ def test_predictions_stand_in_bins_that_are_closed_below() -> None:
     assert bins == named(by_prediction(predicted_R, STARS))
 
 
+def test_a_rating_that_no_float_holds_stands_in_the_bin_that_begins_there() -> None:
+    rating_R = np.arange(20, 101, dtype=np.float32) / np.float32(100)
+    names = named(by_rating(rating_R, RatingScale(0.2, 1, 0.01)))
+    ends = {rating: names[round(100 * rating) - 20] for rating in (0.35, 0.65, 0.9)}
+    assert {0.35: "0.35 to 0.4", 0.65: "0.65 to 0.7", 0.9: "0.9 to 0.95"} == ends
+
+
 def test_months_are_in_order_and_what_has_no_date_comes_last() -> None:
     days_R = np.array([12_784, UNDATED, 12_783, -1, 12_814, UNDATED], dtype=np.int32)
     buckets = by_month(days_R)
