@@ -281,7 +281,8 @@ def _check_counts(warehouse: Database, split: Split) -> None:
     if isinstance(split, FileSplit) and missing:
         pattern = split.train if missing[0] is Part.TRAIN else split.test
         raise SplitError(
-            f"the file split finds no {missing[0]} ratings: no file taken in is named {pattern}"
+            f"the file split finds no {missing[0]} ratings: none that counts and is kept came in a "
+            f"file named {pattern}; take it in, and no later one that has the same ratings"
         )
     if Part.TRAIN in missing:
         found = ", ".join(f"{part} {count:,}" for part, count in counts.items())

@@ -296,9 +296,14 @@ def test_a_packed_file_is_of_the_part_that_its_plain_name_says(home: Home) -> No
     assert {row[:2] for row in ROWS[3:]} == {pair[:2] for pair in pairs(ratings, Part.TEST)}
 
 
-def test_a_file_split_names_the_file_it_misses(home: Home) -> None:
+@pytest.mark.parametrize("others", [[], ["u1.test", "u2.base"]])
+def test_a_file_split_names_the_file_that_it_has_no_rating_of(
+    home: Home, others: list[str]
+) -> None:
     take_in(home, ROWS, "u1.base")
-    with pytest.raises(SplitError, match=r"no file taken in is named u1\.test"):
+    for name in others:  # of which the last has the same ratings as the one before
+        take_in(home, ROWS[3:], name)
+    with pytest.raises(SplitError, match=r"none that counts.* came in a file named u1\.test"):
         divide(home, FileSplit(train="u1.base", test="u1.test"))
 
 
