@@ -62,7 +62,7 @@ def run_stages(
     """
     settings = load_config(config, override or (), protocol)
     place = Home.locate(home)
-    if as_of:
+    if as_of is not None:
         history = import_stage("ingestion.history")
         place = history.home_as_of(place, history.parse_moment(as_of), settings)
         diagnostics.print(f"as of {as_of}: {place.path}", highlight=False, soft_wrap=True)

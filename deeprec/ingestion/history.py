@@ -39,7 +39,7 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
-            f"{text}: expected a day as 2026-01-31 or a moment as 2026-01-31T04:00"
+            f"{text!r}: expected a day as 2026-01-31 or a moment as 2026-01-31T04:00"
         ) from error
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 

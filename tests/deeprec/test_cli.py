@@ -208,6 +208,12 @@ def test_what_needs_ratings_makes_no_home_that_was_mistyped(
     assert [] == list(tmp_path.iterdir())
 
 
+def test_a_moment_that_is_empty_is_not_the_present(deeprec: Command, tmp_path: Path) -> None:
+    done = deeprec("score", "--as-of", "", "--home", str(tmp_path), COLUMNS="400")
+    assert 1 == done.returncode
+    assert done.stderr.startswith("error: '': expected a day as 2026-01-31")
+
+
 def test_it_says_which_version_it_is(deeprec: Command) -> None:
     assert f"deeprec {version('deeprec')}\n" == deeprec("--version").stdout
 
