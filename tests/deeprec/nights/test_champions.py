@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,22 @@ def poor_champion(drop: "Drop") -> str:
     poor = train(drop.home, drop.told(train={"num_epochs": 1}))
     promote(drop.home, drop.config, bundle_id=poor.bundle_id, reason="to be beaten")
     return poor.bundle_id
+
+
+@contextmanager
+def dying_at(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have what runs end where it calls a function, between a file's rename and its entry.
+
+    No kill from outside meets that moment.
+    """
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(function, died)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def test_a_better_challenger_is_promoted_and_a_rollback_publishes_the_run_before(
@@ -86,15 +104,8 @@ def test_a_rollback_that_was_cut_short_is_not_taken_for_published(
     poor_champion(drop)
     drop.next()
     published = drop.query(drop.home.predictions, "from predicted_ratings order by all")
-
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # No kill from outside meets the moment between the file's rename and its entry.
-    with monkeypatch.context() as patched:
-        patched.setattr("deeprec.nights.champions.find_status", died)
-        with pytest.raises(KeyboardInterrupt):
-            rollback(drop.home, drop.config)
+    with dying_at("deeprec.nights.champions.find_status", monkeypatch):
+        rollback(drop.home, drop.config)
     assert published != drop.query(drop.home.predictions, "from predicted_ratings order by all")
     _, night = drop.next()
     assert "done" == drop.outcomes(night)["score"]
@@ -105,15 +116,8 @@ def test_a_night_that_died_before_its_run_was_entered_publishes_nothing_again(
     drop: "Drop", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poor_champion(drop)
-
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # No kill from outside meets the moment between the file's rename and its entry.
-    with monkeypatch.context() as patched:
-        patched.setattr("deeprec.scoring.publishing.settle_run", died)
-        with pytest.raises(KeyboardInterrupt):
-            score(drop.home, drop.config)
+    with dying_at("deeprec.scoring.publishing.settle_run", monkeypatch):
+        score(drop.home, drop.config)
     published = drop.query(drop.home.predictions, LAST_RUN)
     _, night = drop.next()
     assert "skipped" == drop.outcomes(night)["score"]
@@ -132,15 +136,8 @@ def test_a_rollback_goes_back_from_a_run_that_died_before_it_was_entered(
     ((run_before,),) = drop.query(drop.home.predictions, LAST_RUN)
     newest = train(drop.home, drop.told(train={"seed": 2})).bundle_id
     promote(drop.home, drop.config, bundle_id=newest, reason="for a test")
-
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # No kill from outside meets the moment between the file's rename and its entry.
-    with monkeypatch.context() as patched:
-        patched.setattr("deeprec.scoring.publishing.settle_run", died)
-        with pytest.raises(KeyboardInterrupt):
-            score(drop.home, drop.config)
+    with dying_at("deeprec.scoring.publishing.settle_run", monkeypatch):
+        score(drop.home, drop.config)
     ((newest_run,),) = drop.query(drop.home.predictions, LAST_RUN)
     back = rollback(drop.home, drop.config)
     assert (run_before, before) == (back.run_id, back.bundle_id)
